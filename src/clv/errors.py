@@ -1,0 +1,80 @@
+"""What can go wrong, as a tree.
+
+::
+
+    ClvError
+    |-- DataError (ValueError)             the input cannot be used as it is
+    |   |-- MissingColumnError             a named column is not there
+    |   |-- NoUsableRowsError              nothing is left to work with
+    |   |-- UnreadableFileError            not the file its name promises
+    |   `-- UnsupportedFrameError (TypeError)   a table of an unknown engine
+    |-- UnitMismatchError (ValueError)     two time units or periods that do not fit together
+    |-- FitError (RuntimeError)
+    |   `-- ConvergenceError               no maximum was found, and no boundary explains it
+    |-- InfiniteValueError (ValueError)    the quantity asked for is infinite
+    `-- SavedModelError (ValueError)       a saved model is damaged or of an unknown format
+
+    ClvWarning (UserWarning)
+    |-- BoundaryWarning                    the fit ran to a boundary, which the text names
+    `-- DataWarning                        the data can be used but the result needs care
+
+A message names the column, the number of rows, the first one and the remedy.
+"""
+
+from __future__ import annotations
+
+
+class ClvError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class DataError(ClvError, ValueError):
+    """The input cannot be used as it is."""
+
+
+class MissingColumnError(DataError):
+    """A named column is not there."""
+
+
+class NoUsableRowsError(DataError):
+    """Nothing is left to work with."""
+
+
+class UnreadableFileError(DataError):
+    """The file is missing, empty, or not what its name promises."""
+
+
+class UnsupportedFrameError(DataError, TypeError):
+    """A table of an engine that is not known."""
+
+
+class UnitMismatchError(ClvError, ValueError):
+    """Two time units or periods do not fit together."""
+
+
+class FitError(ClvError, RuntimeError):
+    """A model cannot be fitted to this table."""
+
+
+class ConvergenceError(FitError):
+    """No maximum was found, and no boundary explains it."""
+
+
+class InfiniteValueError(ClvError, ValueError):
+    """The quantity asked for is infinite."""
+
+
+class SavedModelError(ClvError, ValueError):
+    """A saved model is damaged, or written in a format this version does not know."""
+
+
+class ClvWarning(UserWarning):
+    """Base of every warning that this package gives on purpose."""
+
+
+class BoundaryWarning(ClvWarning):
+    """The fit ran to a boundary of the parameter space."""
+
+
+class DataWarning(ClvWarning):
+    """The data can be used, but the result needs care."""
