@@ -1,0 +1,6 @@
+"""The only door for data frames."""
+
+from clv.tables.quality import Quality
+from clv.tables.transactions import Transactions
+
+__all__ = ["Quality", "Transactions"]
