@@ -1,0 +1,290 @@
+"""What BG/NBD and MBG/NBD have in common: a coin of dropout after a purchase.
+
+While alive a customer buys at a rate lambda ~ Gamma(r, rate alpha); after a purchase they
+drop out with probability p ~ Beta(a, b). The two families differ only in how many coins
+have been tossed once x repeat purchases are seen: BG tosses after repeat purchases (x),
+MBG after the first one too (x + 1). Every function here takes that number, `coins`.
+
+Likelihood of one customer (Fader, Hardie & Lee 2005, eq. 6; Batislam et al. 2007, eq. 4)::
+
+    L = Gamma(r+x)/Gamma(r) * alpha**r * B(a, b+coins)/B(a, b) * (alpha+T)**-(r+x)
+        * (1 + [coins > 0] * a/(b+coins-1) * ((alpha+T)/(alpha+t_x))**(r+x))
+
+Given the history and alive, lambda ~ Gamma(r+x, alpha+T) and p ~ Beta(a, b+coins), and the
+two are independent: that is the `State`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clv.families._protocol import Paths
+from clv.numerics import special
+from clv.numerics.backend import Array, Backend
+from clv.numerics.histories import PurchaseHistory
+from clv.numerics.sampling import first_order_statistics
+
+
+class Parameters(NamedTuple):
+    """r shape and alpha rate of the purchase rate; a, b of the dropout probability."""
+
+    r: Any
+    alpha: Any
+    a: Any
+    b: Any
+
+
+class State(NamedTuple):
+    """Of a customer who is alive: rate ~ Gamma(shape, rate), dropout ~ Beta(a, b)."""
+
+    shape: Any
+    rate: Any
+    a: Any
+    b: Any
+
+
+def log_likelihood(
+    parameters: Parameters, history: PurchaseHistory, coins: Array, xp: Backend
+) -> Any:
+    """Log-likelihood per customer, in a form that keeps its digits as alpha, a, b grow."""
+    r, alpha, a, b = parameters
+    x, t_x, T = history
+    rate = xp.log_rising(r, x) - r * xp.log1p(T / alpha) - x * xp.log(alpha + T)
+    dropout = xp.log_rising(b, coins) - xp.log_rising(a + b, coins)
+    log_odds_dead = _log_odds_dead(parameters, history, coins, xp)
+    return rate + dropout + xp.where(coins > 0, xp.softplus(log_odds_dead), 0.0)
+
+
+def _log_odds_dead(
+    parameters: Parameters, history: PurchaseHistory, coins: Array, xp: Backend
+) -> Any:
+    """``ln(P(dead) / P(alive))`` where a coin was tossed; meaningless elsewhere."""
+    r, alpha, a, b = parameters
+    x, t_x, T = history
+    last_coin = np.maximum(coins, 1.0) - 1.0
+    odds_of_last_coin = xp.log(a) - xp.log(b + last_coin)
+    return odds_of_last_coin + (r + x) * xp.log1p((T - t_x) / (alpha + t_x))
+
+
+def probability_alive(parameters: Parameters, history: PurchaseHistory, coins: Array) -> Array:
+    """P(alive at T | history); 1 as long as no coin was tossed."""
+    from clv.numerics import backend
+
+    log_odds = np.where(
+        coins > 0, _log_odds_dead(parameters, history, coins, backend), -np.inf
+    )
+    small = np.exp(-np.abs(log_odds))
+    return np.asarray(np.where(log_odds <= 0, 1.0, small) / (1.0 + small))
+
+
+def alive_state(parameters: Parameters, history: PurchaseHistory, coins: Array) -> State:
+    """The state given the history and alive."""
+    r, alpha, a, b = parameters
+    return State(r + history.frequency, alpha + history.T, a, b + coins)
+
+
+def time_scale(state: State) -> Array:
+    """Expected purchases bend at this time: when the rate, or dropout, makes itself felt."""
+    return np.asarray(state.rate * np.minimum(1.0, (state.a + state.b) / state.shape))
+
+
+def survival(state: State, t: Any) -> Array:
+    """P(alive after t): E[(1 + p t / rate)**-shape] over p ~ Beta(a, b)."""
+    return special.beta_geometric_survival(state.a, state.b, state.shape, t / state.rate)
+
+
+def expected_purchases(state: State, t: Any) -> Array:
+    """E[(1 - (1 + p t / rate)**-shape) / p] over p ~ Beta(a, b)."""
+    return special.beta_geometric_purchases(state.a, state.b, state.shape, t / state.rate)
+
+
+def no_purchase_probability(state: State, t: Any) -> Array:
+    """P(no purchase within t): only the rate matters, the coin comes after a purchase."""
+    return np.asarray(np.exp(-state.shape * np.log1p(t / state.rate)))
+
+
+def purchase_count_pmf(state: State, n: Any, t: Any) -> Array:
+    """P(n purchases within t) (Fader, Hardie & Lee 2005, eq. 8, for any state).
+
+    Either n Poisson purchases and n coins survived, or the n-th coin ended it and at least
+    n Poisson arrivals fit into t.
+    """
+    from scipy.special import betainc, gammaln
+
+    shape, rate, a, b = state
+    n = np.asarray(n, dtype=np.float64)
+    # ln of t/(rate+t) and of rate/(rate+t), each without cancellation
+    log_in, log_out = -np.log1p(rate / t), -np.log1p(t / rate)
+    survived = special.log_rising(b, n) - special.log_rising(a + b, n)
+    arrivals = special.log_rising(shape, n) - gammaln(n + 1.0) + n * log_in + shape * log_out
+    at_least_one = np.maximum(n, 1.0)
+    ended = (
+        np.exp(survived)
+        * a
+        / (b + at_least_one - 1.0)
+        * betainc(at_least_one, shape, t / (rate + t))
+    )
+    return np.asarray(np.exp(survived + arrivals) + np.where(n > 0, ended, 0.0))
+
+
+def next_purchase_quantile(state: State, q: Any) -> Array:
+    """Inverse of ``1 - (1 + t/rate)**-shape``."""
+    with np.errstate(over="ignore", divide="ignore"):
+        return np.asarray(state.rate * np.expm1(-np.log1p(-np.asarray(q)) / state.shape))
+
+
+def sample_purchases(
+    state: State, horizon: Any, rng: np.random.Generator, shape: tuple[int, ...]
+) -> Paths:
+    """Exact draws: min(Poisson, Geometric) purchases at the first Poisson times."""
+    rate = rng.standard_gamma(np.broadcast_to(state.shape, shape)) / state.rate
+    dropout = rng.beta(np.broadcast_to(state.a, shape), np.broadcast_to(state.b, shape))
+    arrivals = rng.poisson(np.minimum(rate * horizon, 1e12))
+    # Beta draws underflow to 0 for tiny a; geometric needs a positive probability
+    allowed = rng.geometric(np.maximum(dropout, 1e-15))
+    counts = np.minimum(arrivals, allowed)
+    return Paths(counts, first_order_statistics(arrivals, counts, horizon, rng))
+
+
+# --- fast path: derivatives from sufficient statistics ------------------------------------
+
+
+class Statistics(NamedTuple):
+    """All that the likelihood needs of the data.
+
+    Gamma functions collapse to tail counts (how many customers bought more than j times),
+    customers who tossed no coin to their total exposure, and the rest stays as rows.
+    """
+
+    more_than: Array  #: customers with x > j, shape (max x,)
+    coins_more_than: Array  #: customers with coins > j
+    no_coin: tuple[Array, Array]  #: T and weight of customers who tossed no coin
+    x: Array
+    t_x: Array
+    T: Array
+    coins: Array
+    weights: Array
+
+
+def sufficient_statistics(
+    history: PurchaseHistory, weights: Array, coins: Array
+) -> Statistics:
+    """Collapse weighted rows; exact."""
+    tossed = coins > 0
+    ages, inverse = np.unique(history.T[~tossed], return_inverse=True)
+    return Statistics(
+        _tail_counts(history.frequency, weights),
+        _tail_counts(coins, weights),
+        (ages, np.bincount(inverse, weights[~tossed], minlength=len(ages))),
+        *(field[tossed] for field in (*history, coins, weights)),
+    )
+
+
+def _tail_counts(counts: Array, weights: Array) -> Array:
+    """Weight of the rows with count > j, for j = 0, 1, ..., max - 1."""
+    histogram = np.bincount(counts.astype(np.int64), weights)
+    return np.asarray(histogram[::-1].cumsum()[::-1][1:])
+
+
+def log_likelihood_derivatives(
+    parameters: Parameters, statistics: Statistics
+) -> tuple[float, Array, Array]:
+    """Log-likelihood, its gradient (4,) and its Hessian (4, 4) in (r, alpha, a, b)."""
+    r, alpha, a, b = (float(p) for p in parameters)
+    s = statistics
+    value = 0.0
+    gradient, hessian = np.zeros(4), np.zeros((4, 4))
+
+    # ln Gamma(r+x) - ln Gamma(r)
+    z = r + np.arange(len(s.more_than))
+    value += float(s.more_than @ np.log(z))
+    gradient[0] += s.more_than @ (1 / z)
+    hessian[0, 0] -= s.more_than @ z**-2
+
+    # ln B(a, b+coins) - ln B(a, b), as logs of one coin after another
+    zb = b + np.arange(len(s.coins_more_than))
+    zab = zb + a
+    value -= float(s.coins_more_than @ np.log1p(a / zb))
+    gradient[2] -= s.coins_more_than @ (1 / zab)
+    gradient[3] += s.coins_more_than @ (a / (zb * zab))
+    curvature = s.coins_more_than @ zab**-2
+    hessian[2, 2] += curvature
+    hessian[2, 3] += curvature
+    hessian[3, 3] -= s.coins_more_than @ (a * (zb + zab) / (zb * zab) ** 2)
+
+    # -r ln(1 + T/alpha) - x ln(alpha + T), for those without and with a coin
+    for x, T, weights in ((0.0, *s.no_coin), (s.x, s.T, s.weights)):
+        exposure = np.log1p(T / alpha)
+        inverse = 1 / (alpha + T)
+        slope = (r * T / alpha - x) * inverse  # d/d alpha
+        value -= float(weights @ (r * exposure + x * np.log(alpha + T)))
+        gradient[0] -= weights @ exposure
+        gradient[1] += weights @ slope
+        hessian[0, 1] += weights @ (T / alpha * inverse)
+        hessian[1, 1] -= weights @ (slope * inverse + r * T / alpha**2 * inverse)
+
+    # ln(1 + odds of being dead)
+    order = s.coins - 1
+    inverse_b = 1 / (b + order)
+    shape = r + s.x
+    idle = np.log1p((s.T - s.t_x) / (alpha + s.t_x))
+    log_odds = (np.log(a) - np.log(b + order)) + shape * idle
+    small = np.exp(-np.abs(log_odds))
+    value += float(s.weights @ (np.maximum(log_odds, 0.0) + np.log1p(small)))
+    alive_or_dead = 1 / (1 + small)
+    dead = np.where(log_odds >= 0, alive_or_dead, small * alive_or_dead)
+    w1 = s.weights * dead
+    w2 = w1 * (1 - dead)
+    at_T, at_last = 1 / (alpha + s.T), 1 / (alpha + s.t_x)
+    idle_slope = at_T - at_last  # d idle / d alpha
+    slopes = np.stack(
+        [idle, shape * idle_slope, np.full_like(idle, 1 / a), -inverse_b]
+    )  # of the log odds
+    gradient += slopes @ w1
+    hessian += np.triu((slopes * w2) @ slopes.T)
+    hessian[0, 1] += w1 @ idle_slope
+    hessian[1, 1] -= w1 @ (shape * idle_slope * (at_T + at_last))
+    hessian[2, 2] -= float(w1.sum()) / a**2
+    hessian[3, 3] += w1 @ inverse_b**2
+
+    return value, gradient, hessian + np.triu(hessian, 1).T
+
+
+# --- limits --------------------------------------------------------------------------------
+
+EXTREME = 1e6  #: beyond this (in units of the mean age) a parameter has left for a limit
+
+
+def boundary(parameters: Parameters) -> str | None:
+    """Name the limit that the parameters (time measured in mean ages) have run to."""
+    r, alpha, a, b = (float(p) for p in parameters)
+    found = []
+    if a / (a + b) < 1 / EXTREME:
+        found.append(
+            "dropout vanishes (a / (a + b) -> 0): nobody is seen to leave, "
+            "the purchases alone are described by the NBD"
+        )
+    elif b / (a + b) < 1 / EXTREME:
+        found.append("dropout is certain (a / (a + b) -> 1): everybody leaves at the first chance")
+    elif a + b > EXTREME:
+        found.append(
+            "all customers share one dropout probability (a, b -> infinity, "
+            f"a / (a + b) = {a / (a + b):.3g})"
+        )
+    elif a + b < 1 / EXTREME:
+        found.append(
+            "dropout is all or nothing (a, b -> 0): customers leave at once or never, "
+            f"the share that leaves is {a / (a + b):.3g}"
+        )
+    if r > EXTREME:
+        found.append("all customers buy at the same rate (r, alpha -> infinity)")
+    elif alpha < 1 / EXTREME or r < 1 / EXTREME:
+        found.append(
+            "purchase rates are either negligible or enormous (r or alpha -> 0): "
+            "too few customers repeat"
+        )
+    elif alpha > EXTREME:
+        found.append("purchase rates vanish (alpha -> infinity): nobody seems to repeat")
+    return "; ".join(found) or None

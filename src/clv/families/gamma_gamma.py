@@ -1,0 +1,225 @@
+"""Gamma-Gamma: what a purchase is worth, given what the customer's purchases were worth.
+
+Values of one customer are Gamma(shape p, rate nu), and nu ~ Gamma(shape q, rate v) across
+customers; spending is taken to be independent of how often they buy. The data are the
+number of purchases and their mean value (Fader & Hardie 2013, note 025, eq. 1a).
+
+Given n purchases of mean value m, nu ~ Gamma(p n + q, rate v + n m): a future purchase is
+``v + n m`` times a variable that depends on n alone, which is what the draws below use.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from clv.families._protocol import Parameter
+from clv.numerics.backend import Array, Backend
+from clv.numerics.histories import SpendHistory
+from clv.numerics.special import digamma_rising, log_rising, trigamma_rising
+
+NAME = "gamma_gamma"
+CLASS_NAME = "GammaGammaModel"
+TITLE = "Gamma-Gamma"
+KIND = "spend"
+PARAMETERS = {
+    "p": Parameter("shape of the values of one customer's purchases"),
+    "q": Parameter("shape of the customers' spending levels"),
+    "v": Parameter("rate of the customers' spending levels", unit="money"),
+}
+
+
+class Parameters(NamedTuple):
+    """p shape within a customer; q shape and v rate across customers."""
+
+    p: Any
+    q: Any
+    v: Any
+
+
+def log_likelihood(parameters: Parameters, history: SpendHistory, xp: Backend) -> Any:
+    """Log-density of the mean value, in a form that keeps its digits as q and v grow.
+
+    ``ln Gamma(p n + q) - ln Gamma(p n) - ln Gamma(q) - q ln(1 + n m / v)
+    - p n ln(1 + v / (n m)) - ln m``
+    """
+    p, q, v = parameters
+    n, m = history
+    shape, total = p * n, n * m
+    return (
+        xp.log_rising(q, shape)
+        - xp.gammaln(shape)
+        - q * xp.log1p(total / v)
+        - shape * xp.log1p(v / total)
+        - np.log(m)
+    )
+
+
+def expected_spend(parameters: Parameters, history: SpendHistory) -> Array:
+    """E[value of a future purchase] = p (v + n m) / (p n + q - 1) (note 025, eq. 5).
+
+    With n = 0 that is the population's mean. Infinite where p n + q <= 1.
+    """
+    p, q, v = parameters
+    n, m = history
+    shape = p * n + q - 1.0
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.where(shape > 0, p * scale(parameters, history) / shape, np.inf))
+
+
+def scale(parameters: Parameters, history: SpendHistory) -> Array:
+    """``v + n m``: the factor by which `sample_unit_totals` is multiplied."""
+    n, m = history
+    return np.asarray(parameters.v + n * np.where(n > 0, m, 0.0))
+
+
+def sample_unit_totals(
+    parameters: Parameters,
+    count: Any,
+    purchases: npt.NDArray[np.int64],
+    factors: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """Draw what simulated purchases are worth in all, in units of `scale`.
+
+    Parameters
+    ----------
+    parameters
+        Numbers, or arrays that broadcast to the shape of `purchases`.
+    count
+        Purchases that the customer's mean value rests on; broadcasts likewise.
+    purchases
+        How many future purchases each path has; any shape.
+    factors
+        What each of them counts (a discount factor), path by path: shape (purchases.sum(),).
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Array
+        Shape of `purchases`. One spending level is drawn per path, so that the purchases of
+        one path share it.
+    """
+    p, q, _ = parameters
+    shape = purchases.shape
+    level = rng.standard_gamma(np.broadcast_to(p * count + q, shape))
+    flat = purchases.reshape(-1)
+    path = np.repeat(np.arange(flat.size), flat)
+    shape_of_each = p if np.ndim(p) == 0 else np.broadcast_to(p, shape).reshape(-1)[path]
+    values = rng.standard_gamma(shape_of_each, size=path.size) * factors
+    totals = np.bincount(path, values, minlength=flat.size).reshape(shape)
+    return np.asarray(totals / level)
+
+
+# --- fast path: derivatives from sums that depend on v alone --------------------------------
+
+
+class Statistics(NamedTuple):
+    """Weighted rows, and the histogram of n that all gamma functions collapse to."""
+
+    n: Array
+    total: Array  #: n m
+    weights: Array
+    distinct_n: Array
+    weight_of_n: Array
+    sum_log_mean: float
+    sum_n_log_total: float
+
+
+def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
+    """Collapse what can be collapsed; exact."""
+    n, m = history
+    histogram = np.bincount(n.astype(np.int64), weights)
+    present = np.flatnonzero(histogram)
+    total = n * m
+    return Statistics(
+        n,
+        total,
+        weights,
+        present.astype(np.float64),
+        histogram[present],
+        float(weights @ np.log(m)),
+        float((weights * n) @ np.log(total)),
+    )
+
+
+def log_likelihood_derivatives(
+    parameters: Parameters, statistics: Statistics
+) -> tuple[float, Array, Array]:
+    """Log-likelihood, its gradient (3,) and its Hessian (3, 3) in (p, q, v)."""
+    from scipy.special import digamma, gammaln, polygamma
+
+    p, q, v = (float(x) for x in parameters)
+    s = statistics
+    weighted_n = s.weights * s.n
+    customers, purchases = float(s.weights.sum()), float(weighted_n.sum())
+
+    share = np.log1p(s.total / v)
+    inverse = 1 / (v + s.total)
+    sum_share = float(s.weights @ share)
+    # sum of n ln(1 + v / total), from the same logarithms
+    sum_rest = float(weighted_n @ share) - s.sum_n_log_total + purchases * np.log(v)
+    sum_inverse, sum_n_inverse = s.weights @ inverse, weighted_n @ inverse
+    inverse *= inverse
+    sum_square, sum_n_square = s.weights @ inverse, weighted_n @ inverse
+
+    x, w = s.distinct_n, s.weight_of_n
+    shape = p * x
+    value = (
+        float(w @ (log_rising(q, shape) - gammaln(shape)))
+        - q * sum_share
+        - p * sum_rest
+        - s.sum_log_mean
+    )
+    joint = polygamma(1, shape + q)
+    gradient = np.array(
+        [
+            (w * x) @ (digamma(shape + q) - digamma(shape)) - sum_rest,
+            w @ digamma_rising(q, shape) - sum_share,
+            q * (customers / v - sum_inverse) - p * sum_n_inverse,
+        ]
+    )
+    pp = (w * x * x) @ (joint - polygamma(1, shape))
+    pq = (w * x) @ joint
+    qq = w @ trigamma_rising(q, shape)
+    qv = customers / v - sum_inverse
+    vv = q * (sum_square - customers / v**2) + p * sum_n_square
+    hessian = np.array([[pp, pq, -sum_n_inverse], [pq, qq, qv], [-sum_n_inverse, qv, vv]])
+    return value, gradient, hessian
+
+
+# --- limits ----------------------------------------------------------------------------------
+
+EXTREME = 1e6
+
+
+def boundary(parameters: Parameters) -> str | None:
+    """Name the limit that the parameters (money measured in mean values) have run to."""
+    p, q, v = (float(x) for x in parameters)
+    if p > EXTREME and q > EXTREME:
+        return "every purchase has the same value (p, q -> infinity)"
+    if p > EXTREME:
+        return "a customer's purchases all have the same value (p -> infinity, v -> 0)"
+    if q > EXTREME:
+        return "all customers spend alike (q, v -> infinity)"
+    if q < 1 / EXTREME:
+        return "spending levels have no finite scale (q -> 0)"
+    if p < 1 / EXTREME:
+        return "most purchases are worth next to nothing (p -> 0, v -> infinity)"
+    if v < 1 / EXTREME or v > EXTREME:
+        return f"the scale of spending levels has run to {'0' if v < 1 else 'infinity'} (v)"
+    return None
+
+
+def remarks(parameters: Parameters, history: SpendHistory, weights: Array) -> tuple[str, ...]:
+    """What a user of the fitted model should know about these data."""
+    q = float(parameters.q)
+    if q > 1:
+        return ()
+    return (
+        f"q = {q:.3g} <= 1: the mean spend of the population is infinite under this model, "
+        "so customers without repeat purchases are given the observed mean value instead.",
+    )

@@ -1,0 +1,87 @@
+"""MBG/NBD: customers may drop out after *every* purchase, the first included.
+
+Batislam, Denizel & Filiztekin (2007), Empirical validation and comparison of models for
+customer base analysis, IJRM 24:201-209; Hoppe & Wagner (2007), Marketing JRM 29:75-90.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clv.families import _beta_geometric as core
+from clv.families._beta_geometric import (
+    Parameters,
+    State,
+    boundary,
+    expected_purchases,
+    log_likelihood_derivatives,
+    next_purchase_quantile,
+    no_purchase_probability,
+    purchase_count_pmf,
+    sample_purchases,
+    survival,
+    time_scale,
+)
+from clv.families._protocol import Parameter
+from clv.numerics.backend import Array, Backend
+from clv.numerics.histories import PurchaseHistory
+
+NAME = "mbg_nbd"
+CLASS_NAME = "ModifiedBetaGeoModel"
+TITLE = "MBG/NBD"
+KIND = "purchase"
+STATE_COLUMNS = ("frequency", "T")
+PARAMETERS = {
+    "r": Parameter("shape of the purchase rates across customers"),
+    "alpha": Parameter("rate of the purchase rates across customers", unit="time"),
+    "a": Parameter("first shape of the dropout probabilities (mean a / (a + b))"),
+    "b": Parameter("second shape of the dropout probabilities"),
+}
+
+
+def log_likelihood(parameters: Parameters, history: PurchaseHistory, xp: Backend) -> Any:
+    """Log-likelihood per customer (Batislam et al. 2007, eq. 4)."""
+    return core.log_likelihood(parameters, history, history.frequency + 1.0, xp)
+
+
+def probability_alive(parameters: Parameters, history: PurchaseHistory) -> Array:
+    """P(alive at T | history) (Batislam et al. 2007, eq. 6)."""
+    return core.probability_alive(parameters, history, history.frequency + 1.0)
+
+
+def alive_state(parameters: Parameters, history: PurchaseHistory) -> State:
+    """State of customers who are alive at T."""
+    return core.alive_state(parameters, history, history.frequency + 1.0)
+
+
+def new_customer(parameters: Parameters) -> tuple[Array, State]:
+    """Just after the first purchase, whose coin has been tossed already."""
+    r, alpha, a, b = parameters
+    return np.asarray(b / (a + b)), State(r, alpha, a, b + 1.0)
+
+
+def sufficient_statistics(history: PurchaseHistory, weights: Array) -> core.Statistics:
+    """All that the likelihood needs of the data."""
+    return core.sufficient_statistics(history, weights, history.frequency + 1.0)
+
+
+__all__ = [
+    "Parameters",
+    "State",
+    "alive_state",
+    "boundary",
+    "expected_purchases",
+    "log_likelihood",
+    "log_likelihood_derivatives",
+    "new_customer",
+    "next_purchase_quantile",
+    "no_purchase_probability",
+    "probability_alive",
+    "purchase_count_pmf",
+    "sample_purchases",
+    "sufficient_statistics",
+    "survival",
+    "time_scale",
+]

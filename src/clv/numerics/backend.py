@@ -1,0 +1,63 @@
+"""The vocabulary a log-likelihood is written in, for numpy arrays.
+
+A family writes ``log_likelihood(parameters, history, xp)`` once, using only the names below
+and ordinary arithmetic. Whoever calls it chooses what ``xp`` is:
+
+===========================  ===================================================
+``clv.numerics.backend``     numpy arrays (this module)
+``clv.numerics.jets``        numpy arrays that carry first and second derivatives
+``clv.inference.mcmc``       symbolic graphs for PyMC
+===========================  ===================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln
+
+from clv.numerics.special import log_rising
+
+Array = npt.NDArray[np.float64]
+
+
+class Backend(Protocol):
+    """What ``xp`` offers; every function works element by element and broadcasts."""
+
+    def log(self, x: Any) -> Any: ...
+    def log1p(self, x: Any) -> Any: ...
+    def exp(self, x: Any) -> Any: ...
+    def softplus(self, x: Any) -> Any:
+        """``ln(1 + exp(x))`` without overflow."""
+
+    def log_rising(self, z: Any, n: Any) -> Any:
+        """``ln Gamma(z + n) - ln Gamma(z)`` for data `n` and a parameter `z`."""
+
+    def gammaln(self, x: Any) -> Any:
+        """``ln Gamma(x)``."""
+
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
+        """`x` where the condition on the *data* holds, else `y`."""
+
+
+log = np.log
+log1p = np.log1p
+exp = np.exp
+where = np.where
+
+
+def softplus(x: npt.ArrayLike) -> Array:
+    """``ln(1 + exp(x))`` without overflow.
+
+    Examples
+    --------
+    >>> softplus([-800.0, 0.0, 800.0]).round(3).tolist()
+    [0.0, 0.693, 800.0]
+    """
+    x = np.asarray(x, dtype=np.float64)
+    return np.asarray(np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))))
+
+
+__all__ = ["Array", "Backend", "exp", "gammaln", "log", "log1p", "log_rising", "softplus", "where"]

@@ -1,0 +1,30 @@
+"""What a model knows of its customers, as plain arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from clv.numerics.backend import Array
+
+
+class PurchaseHistory(NamedTuple):
+    """When customers bought. Every field has shape (n,), times in the table's unit."""
+
+    frequency: Array  #: x: repeat purchases
+    recency: Array  #: t_x: age at the last purchase
+    T: Array  #: age at the end of the observation
+
+    def take(self, rows: object) -> PurchaseHistory:
+        """The chosen rows."""
+        return PurchaseHistory(*(field[rows] for field in self))  # type: ignore[index]
+
+
+class SpendHistory(NamedTuple):
+    """How much customers spent. Every field has shape (n,), in the table's currency."""
+
+    count: Array  #: purchases behind the mean
+    mean_value: Array  #: mean value of these purchases
+
+    def take(self, rows: object) -> SpendHistory:
+        """The chosen rows."""
+        return SpendHistory(*(field[rows] for field in self))  # type: ignore[index]

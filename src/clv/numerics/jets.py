@@ -1,0 +1,213 @@
+"""Numbers that carry their first and second derivatives.
+
+A `Jet` is a value together with its gradient and Hessian in a few chosen variables.
+Arithmetic and the functions below follow the chain rule to second order, so a
+log-likelihood that is written once in the vocabulary of `clv.numerics.backend` yields its
+exact score and observed information with no second formula to keep in step.
+
+The cost is about twenty times that of the value; families whose fit must be fast on
+millions of rows give derivatives of their own, and a test holds them against these.
+
+Source: second-order forward accumulation, Griewank & Walther (2008), Evaluating
+Derivatives, section 3.2 and chapter 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+
+from clv.numerics import backend, special
+from clv.numerics.backend import Array
+
+
+class Jet:
+    """A value of shape (n,), its gradient (k, n) and its Hessian (k, k, n).
+
+    Length-one axes stand for "the same everywhere", as in ordinary broadcasting.
+    """
+
+    __array_ufunc__ = None  # let `ndarray * Jet` reach our reflected methods
+    __slots__ = ("gradient", "hessian", "value")
+
+    def __init__(self, value: Array, gradient: Array, hessian: Array) -> None:
+        self.value = value
+        self.gradient = gradient
+        self.hessian = hessian
+
+    def chain(self, value: Array, first: Array, second: Array) -> Jet:
+        """Apply a function whose value and two derivatives at ``self.value`` are given."""
+        outer = self.gradient[:, None] * self.gradient[None, :]
+        return Jet(value, first * self.gradient, first * self.hessian + second * outer)
+
+    def __add__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            return Jet(
+                self.value + other.value,
+                self.gradient + other.gradient,
+                self.hessian + other.hessian,
+            )
+        return Jet(self.value + other, self.gradient, self.hessian)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Jet:
+        return Jet(-self.value, -self.gradient, -self.hessian)
+
+    def __sub__(self, other: Any) -> Jet:
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> Jet:
+        return (-self) + other
+
+    def __mul__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            cross = self.gradient[:, None] * other.gradient[None, :]
+            return Jet(
+                self.value * other.value,
+                self.gradient * other.value + self.value * other.gradient,
+                self.hessian * other.value
+                + self.value * other.hessian
+                + cross
+                + np.swapaxes(cross, 0, 1),
+            )
+        return Jet(self.value * other, self.gradient * other, self.hessian * other)
+
+    __rmul__ = __mul__
+
+    def reciprocal(self) -> Jet:
+        """``1 / self``."""
+        inverse = 1.0 / self.value
+        return self.chain(inverse, -(inverse**2), 2.0 * inverse**3)
+
+    def __truediv__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            return self * other.reciprocal()
+        return self * (1.0 / other)
+
+    def __rtruediv__(self, other: Any) -> Jet:
+        return self.reciprocal() * other
+
+
+def variables(values: Sequence[npt.ArrayLike]) -> list[Jet]:
+    """The variables themselves: unit gradients, no curvature.
+
+    Parameters
+    ----------
+    values
+        k numbers, or k arrays of shape (n,).
+
+    Examples
+    --------
+    >>> x, y = variables([2.0, 3.0])
+    >>> (x * x * y).gradient[:, 0].tolist()
+    [12.0, 4.0]
+    """
+    k = len(values)
+    return [
+        Jet(
+            np.atleast_1d(np.asarray(value, dtype=np.float64)),
+            np.eye(k)[i][:, None],
+            np.zeros((k, k, 1)),
+        )
+        for i, value in enumerate(values)
+    ]
+
+
+def log(x: Jet) -> Jet:
+    """Natural logarithm."""
+    inverse = 1.0 / x.value
+    return x.chain(np.log(x.value), inverse, -(inverse**2))
+
+
+def log1p(x: Jet) -> Jet:
+    """``ln(1 + x)``."""
+    inverse = 1.0 / (1.0 + x.value)
+    return x.chain(np.log1p(x.value), inverse, -(inverse**2))
+
+
+def exp(x: Jet) -> Jet:
+    """Exponential."""
+    value = np.exp(x.value)
+    return x.chain(value, value, value)
+
+
+def softplus(x: Jet) -> Jet:
+    """``ln(1 + exp(x))``; its derivatives are the logistic function and its slope."""
+    small = np.exp(-np.abs(x.value))
+    logistic = np.where(x.value >= 0, 1.0, small) / (1.0 + small)
+    return x.chain(backend.softplus(x.value), logistic, small / (1.0 + small) ** 2)
+
+
+def log_rising(z: Jet, n: Any) -> Jet:
+    """``ln Gamma(z + n) - ln Gamma(z)``, differentiated in `z` and, if it is a jet, in `n`."""
+    if isinstance(n, Jet):
+        return gammaln(z + n) - gammaln(z)
+    return z.chain(
+        special.log_rising(z.value, n),
+        special.digamma_rising(z.value, n),
+        special.trigamma_rising(z.value, n),
+    )
+
+
+def gammaln(z: Jet) -> Jet:
+    """``ln Gamma(z)``."""
+    value = z.value
+    return z.chain(scipy.special.gammaln(value), scipy.special.digamma(value), scipy.special.polygamma(1, value))
+
+
+def where(condition: npt.NDArray[np.bool_], x: Any, y: Any) -> Jet:
+    """`x` where the condition on the data holds, else `y`; derivatives go along."""
+    x, y = (v if isinstance(v, Jet) else _constant(v, like=x if isinstance(x, Jet) else y)
+            for v in (x, y))
+    return Jet(
+        np.where(condition, x.value, y.value),
+        np.where(condition, x.gradient, y.gradient),
+        np.where(condition, x.hessian, y.hessian),
+    )
+
+
+def _constant(value: npt.ArrayLike, like: Jet) -> Jet:
+    k = like.gradient.shape[0]
+    array = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    return Jet(array, np.zeros((k, 1)), np.zeros((k, k, 1)))
+
+
+def weighted_derivatives(
+    function: Callable[[list[Jet], slice], Jet],
+    point: Sequence[npt.ArrayLike],
+    weights: Array,
+    block: int = 4096,
+) -> tuple[float, Array, Array]:
+    """Value, gradient and Hessian of a weighted sum of a row function, block by block.
+
+    Parameters
+    ----------
+    function
+        Takes the variables and a slice of rows, returns one jet of that many rows.
+    point
+        k numbers: where to differentiate.
+    weights
+        Shape (n,): how often each row counts.
+    block
+        Rows at a time; keeps the k**2 second derivatives within the cache.
+
+    Returns
+    -------
+    tuple
+        The sum, its gradient (k,) and its Hessian (k, k).
+    """
+    k, n = len(point), len(weights)
+    total, gradient, hessian = 0.0, np.zeros(k), np.zeros((k, k))
+    for start in range(0, n, block):
+        rows = slice(start, min(start + block, n))
+        jet = function(variables(point), rows)
+        w = weights[rows]
+        total += float(np.sum(w * jet.value))
+        gradient += np.sum(w * jet.gradient, axis=-1)
+        hessian += np.sum(w * jet.hessian, axis=-1)
+    return total, gradient, hessian
