@@ -1,0 +1,487 @@
+"""Make the files of a small online shop that never existed.
+
+    python data/shop/generate.py            write the files beside this one
+    python data/shop/generate.py --output FOLDER --seed 1 --customers 500
+
+Only the standard library is used, and the same seed gives the same bytes on every version of
+Python (see dice.py). What the columns mean, how many bad rows are planted and what the behaviour
+is made of is told in SOURCE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dice import Dice
+from names import COUNTRIES, NASTY_IDS, NASTY_NAMES, Country
+
+SEED = 20230101
+CUSTOMERS = 4000
+FIRST_DAY = date(2023, 1, 1)
+LAST_DAY = date(2025, 6, 30)
+DAYS = (LAST_DAY - FIRST_DAY).days + 1
+
+PERSIAN_DIGITS = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹٬٫")
+ARABIC_DIGITS = str.maketrans("0123456789,.", "٠١٢٣٤٥٦٧٨٩٬٫")
+
+
+class Channel(NamedTuple):
+    """Where customers come from, and how those who come from there behave.
+
+    Purchases: rate ~ Gamma(r, alpha) a week, probability of leaving after each purchase, the
+    first included, ~ Beta(a, b). Order values: Gamma(p, nu) with nu ~ Gamma(q, v). Euros.
+    """
+
+    name: str
+    share: float
+    r: float
+    alpha: float
+    a: float
+    b: float
+    p: float
+    q: float
+    v: float
+    acquisition_cost: float
+    cost_to_serve: float
+
+
+CHANNELS = (
+    Channel("organic", 0.28, 0.90, 8.0, 0.80, 3.2, 6.0, 4.0, 24.0, 2.5, 3.0),
+    Channel("paid_search", 0.24, 0.75, 9.0, 0.90, 2.6, 5.5, 4.0, 23.0, 19.0, 3.5),
+    Channel("social_ads", 0.20, 0.60, 9.5, 1.10, 1.9, 5.0, 4.0, 19.0, 15.0, 5.0),
+    Channel("referral", 0.10, 1.20, 8.5, 0.70, 4.2, 6.5, 4.0, 27.0, 8.0, 2.5),
+    Channel("newsletter", 0.08, 1.10, 7.5, 0.80, 3.6, 6.0, 4.5, 24.0, 4.0, 2.0),
+    Channel("marketplace", 0.10, 0.50, 10.0, 1.20, 1.6, 5.0, 4.5, 17.0, 9.0, 6.5),
+)
+
+
+class Product(NamedTuple):
+    """One article of the catalogue."""
+
+    sku: str
+    price: float
+
+
+class Line(NamedTuple):
+    """One row of the orders file, before anything is spoilt."""
+
+    order_id: int
+    customer_id: str
+    time: datetime
+    sku: str
+    quantity: int
+    unit_price: float
+
+
+def season(day: date) -> float:
+    """How busy the shop is on a day: presents in December, Nowruz in March, a quiet August."""
+    if (day.month, day.day) >= (11, 20) and (day.month, day.day) <= (12, 22):
+        return 1.4
+    if day.month == 3 and 6 <= day.day <= 20:
+        return 1.2
+    return 0.85 if day.month == 8 else 1.0
+
+
+BUSIEST = 1.4
+
+
+def catalogue(dice: Dice) -> list[Product]:
+    kinds = (
+        ("TEA", 30, 6.0),
+        ("SPI", 25, 4.5),
+        ("CUP", 18, 14.0),
+        ("POT", 12, 38.0),
+        ("SET", 5, 95.0),
+    )
+    return [
+        Product(f"{kind}-{number:03d}", round(typical * math.exp(0.35 * dice.normal()) * 20) / 20)
+        for kind, count, typical in kinds
+        for number in range(1, count + 1)
+    ]
+
+
+def at_time(dice: Dice, day: date) -> datetime:
+    """A time of day: few at night, most in the evening."""
+    hours = (2, 1, 1, 0, 0, 1, 3, 6, 8, 9, 10, 10, 11, 10, 9, 9, 10, 12, 14, 17, 19, 16, 10, 5)
+    hour = dice.pick_weighted(range(24), hours)
+    return datetime(day.year, day.month, day.day, hour, dice.below(60), dice.below(60))
+
+
+def purchase_days(dice: Dice, channel: Channel, first: int) -> list[int]:
+    """Day numbers of a customer's orders, the first one given; two may fall on one day."""
+    rate = dice.gamma(channel.r, channel.alpha) / 7
+    leaving = dice.beta(channel.a, channel.b)
+    days, now = [first], first + dice.uniform()
+    while not dice.chance(leaving):
+        while True:
+            # Thinning: candidates come as fast as in the busiest season.
+            now += dice.exponential(1 / (rate * BUSIEST))
+            if now >= DAYS or dice.chance(season(FIRST_DAY + timedelta(int(now))) / BUSIEST):
+                break
+        if now >= DAYS:
+            break
+        days.append(int(now))
+    return days
+
+
+def basket(
+    dice: Dice, products: Sequence[Product], value: float, day: date
+) -> list[tuple[str, int, float]]:
+    """Articles, quantities and prices that together cost about `value`."""
+    inflation = 1.04 ** ((day - FIRST_DAY).days // 365)
+    n_lines = min(1 + int(dice.exponential(0.75)), 5)
+    parts = [dice.gamma(2.0, 1.0) for _ in range(n_lines)]
+    articles = []
+    for part in parts:
+        target = value * part / sum(parts)
+        product = min(dice.sample(products, 8), key=lambda p: abs(math.log(p.price / target)))
+        price = round(product.price * inflation * 20) / 20
+        articles.append((product.sku, max(1, round(target / price)), price))
+    if dice.chance(0.03):
+        articles.append(("GIFT-001", 1, 0.0))
+    if dice.chance(0.0006):
+        articles.append(("SAMOVAR-1", 1, 1249.0))
+    return articles
+
+
+def phone_number(dice: Dice, country: Country) -> str:
+    local = dice.fill(dice.pick(country.phones))
+    if dice.chance(0.35):
+        return f"{country.calling_code} {local.lstrip('0')}"
+    if country.code == "IR" and dice.chance(0.3):
+        return local.translate(PERSIAN_DIGITS)
+    return local
+
+
+def mail_address(dice: Dice, country: Country, first: str, last: str, number: int) -> str:
+    if dice.chance(0.006):
+        return f"{first.replace(' ', '')}{number}@bücher.example"
+    latin = dict(country.romanised)
+    words = [latin.get(name, name) for name in (first, last)]
+    plain = unicodedata.normalize("NFKD", ".".join(words).replace("ß", "ss"))
+    name = "".join(c for c in plain if c.isascii() and (c.isalnum() or c in ".-")).lower()
+    address = f"{name}{number}@example.{dice.pick(('com', 'net', 'org'))}"
+    if dice.chance(0.03):
+        return f" {address.upper()}"
+    return address
+
+
+def person(
+    dice: Dice, number: int, known: Sequence[dict[str, Any]]
+) -> tuple[dict[str, Any], Channel]:
+    """One row of the customers table. `known` are the customers who signed up before."""
+    channel = dice.pick_weighted(CHANNELS, [c.share for c in CHANNELS])
+    country = dice.pick_weighted(COUNTRIES, [c.share for c in COUNTRIES])
+    first, last = dice.pick(country.first_names), dice.pick(country.last_names)
+    city, postal_code = dice.pick(country.cities)
+    spread = math.exp(0.3 * dice.normal())
+    row = {
+        "customer_id": f"C{number:05d}",
+        "first_name": first,
+        "last_name": last,
+        "email": mail_address(dice, country, first, last, number) if dice.chance(0.94) else "",
+        "phone": phone_number(dice, country) if dice.chance(0.72) else "",
+        "country": country.code,
+        "city": city,
+        "zip": dice.fill(postal_code),
+        "channel": channel.name,
+        "acquisition_cost": f"{channel.acquisition_cost * spread:.2f}",
+        "cost_to_serve": f"{channel.cost_to_serve * (0.6 + 0.8 * dice.uniform()):.2f}",
+        "consent": dice.pick_weighted(("true", "false", ""), (0.68, 0.27, 0.05)),
+        "referred_by": "",
+        "club_renewal": "",
+    }
+    if channel.name == "referral" and known and dice.chance(0.9):
+        row["referred_by"] = dice.pick(known)["customer_id"]
+    return row, channel
+
+
+def sign_up_days(dice: Dice, n: int) -> list[int]:
+    """In order: a shop that grows, with its seasons."""
+    days: list[int] = []
+    while len(days) < n:
+        day = int(DAYS * dice.uniform() ** 0.85)
+        if dice.chance(season(FIRST_DAY + timedelta(day)) / BUSIEST):
+            days.append(day)
+    return sorted(days)
+
+
+def people_and_orders(
+    dice: Dice, n: int
+) -> tuple[list[dict[str, Any]], list[tuple[datetime, str, list[tuple[str, int, float]]]]]:
+    products = catalogue(dice)
+    people: list[dict[str, Any]] = []
+    orders = []
+    for number, day in enumerate(sign_up_days(dice, n), start=1):
+        row, channel = person(dice, number, people)
+        signup = FIRST_DAY + timedelta(day)
+        row["signup_date"] = signup.isoformat()
+        people.append(row)
+        if dice.chance(0.06):
+            continue  # never buys: a prospect
+        first = day if dice.chance(0.7) else day + int(dice.exponential(14))
+        if first >= DAYS:
+            continue
+        days = purchase_days(dice, channel, first)
+        if len(days) > 4 and dice.chance(0.5):
+            renewal = LAST_DAY + timedelta(dice.between(-30, 335))
+            row["club_renewal"] = renewal.isoformat()
+        nu = dice.gamma(channel.q, channel.v)
+        for order_day in days:
+            time = at_time(dice, FIRST_DAY + timedelta(order_day))
+            value = max(dice.gamma(channel.p, nu), 3.0)
+            orders.append((time, row["customer_id"], basket(dice, products, value, time.date())))
+    orders.sort(key=lambda order: (order[0], order[1]))
+    return people, orders
+
+
+def with_refunds(
+    dice: Dice,
+    orders: list[tuple[datetime, str, list[tuple[str, int, float]]]],
+    counts: Counter[str],
+) -> list[Line]:
+    """Number the orders, and add the negative rows of cancellations and returns."""
+    end = datetime(LAST_DAY.year, LAST_DAY.month, LAST_DAY.day, 23, 59, 59)
+    lines: list[Line] = []
+    for order_id, (time, customer, articles) in enumerate(orders, start=100001):
+        bought = [Line(order_id, customer, time, *article) for article in articles]
+        lines += bought
+        midnight = datetime(time.year, time.month, time.day, 23, 59, 59)
+        same_day = time + (midnight - time) * dice.uniform()
+        if dice.chance(0.012):
+            later = same_day if dice.chance(0.75) else time + timedelta(hours=30)
+            if later <= end:
+                same = later.date() == time.date()
+                counts["cancelled_orders_same_day" if same else "cancelled_orders_next_day"] += 1
+                lines += [
+                    line._replace(time=later.replace(microsecond=0), quantity=-line.quantity)
+                    for line in bought
+                ]
+            continue
+        for line in bought:
+            if line.unit_price == 0 or not dice.chance(0.035):
+                continue
+            back = time + timedelta(days=3 + dice.exponential(9))
+            same = dice.chance(0.15)
+            when = (same_day if same else back).replace(microsecond=0)
+            if when > end:
+                continue
+            counts["returned_lines_same_day" if same else "returned_lines_later"] += 1
+            lines.append(line._replace(time=when, quantity=-dice.between(1, line.quantity)))
+    return lines
+
+
+def unmatched_refunds(
+    dice: Dice, people: Sequence[dict[str, Any]], buyers: set[str], n: int
+) -> list[Line]:
+    """Money back for orders older than the file: half to later buyers, half to others."""
+    early = people[n * 10 : n * 100]
+    known = dice.sample([p for p in early if p["customer_id"] in buyers], n // 2)
+    strangers = dice.sample([p for p in early if p["customer_id"] not in buyers], n - n // 2)
+    for row in known + strangers:
+        row["signup_date"] = (FIRST_DAY - timedelta(dice.between(5, 60))).isoformat()
+    return [
+        Line(
+            90000 + k,
+            row["customer_id"],
+            at_time(dice, FIRST_DAY + timedelta(dice.below(3))),
+            f"POT-{dice.between(1, 12):03d}",
+            -dice.between(1, 3),
+            round(dice.gamma(8, 0.2) * 20) / 20,
+        )
+        for k, row in enumerate(known + strangers, start=1)
+    ]
+
+
+def as_text(line: Line) -> dict[str, str]:
+    return {
+        "order_id": str(line.order_id),
+        "customer_id": line.customer_id,
+        "timestamp": line.time.isoformat(sep=" "),
+        "sku": line.sku,
+        "quantity": str(line.quantity),
+        "unit_price": f"{line.unit_price:.2f}",
+    }
+
+
+# What is done to ordinary rows so that they cannot be used: column, new values, how many.
+SPOILT = {
+    "missing_customer_id": ("customer_id", ("",), 40),
+    "blank_customer_id": ("customer_id", ("  ",), 3),
+    "missing_timestamp": ("timestamp", ("",), 4),
+    "unreadable_timestamp": (
+        "timestamp",
+        ("2024-02-30 10:00:00", "0000-00-00 00:00:00", "yesterday", "31.13.2024", "2023-"),
+        12,
+    ),
+    "missing_unit_price": ("unit_price", ("",), 5),
+    "text_unit_price": ("unit_price", ("n/a", "on request", "12.50.00", "EUR"), 8),
+    "not_finite_unit_price": ("unit_price", ("NaN", "inf"), 4),
+    "missing_quantity": ("quantity", ("",), 3),
+    "text_quantity": ("quantity", ("two", "1 box"), 4),
+}
+# What is done to ordinary rows that can still be used.
+WRITTEN_DIFFERENTLY = {
+    "persian_digits": (PERSIAN_DIGITS, 24),
+    "arabic_digits": (ARABIC_DIGITS, 6),
+}
+EMPTY_ROWS = 3
+
+
+def spoil(dice: Dice, rows: list[dict[str, str]], counts: Counter[str]) -> set[int]:
+    """Change rows in place; return the positions of those that cannot be used any more."""
+    wanted = sum(n for _, _, n in SPOILT.values())
+    different = sum(n for _, n in WRITTEN_DIFFERENTLY.values())
+    positions = dice.sample(range(len(rows)), wanted + different)
+    unusable = set(positions[:wanted])
+    for name, (column, values, n) in SPOILT.items():
+        counts[name] = n
+        for k in range(n):
+            rows[positions.pop(0)][column] = values[k % len(values)]
+    for name, (digits, n) in WRITTEN_DIFFERENTLY.items():
+        counts[name] = n
+        for position in (positions.pop(0) for _ in range(n)):
+            for column in ("quantity", "unit_price"):
+                rows[position][column] = rows[position][column].translate(digits)
+    for row in rows:
+        if row["unit_price"] == "1249.00":
+            row["unit_price"] = "1,249.00"
+            counts["thousands_separators"] += 1
+    return unusable
+
+
+def jalali(day: date) -> str:
+    """The day as year/month/day of the Iranian calendar, in Persian digits."""
+    new_years = {
+        1401: date(2022, 3, 21),
+        1402: date(2023, 3, 21),
+        1403: date(2024, 3, 20),
+        1404: date(2025, 3, 21),
+    }
+    year, start = max((y, s) for y, s in new_years.items() if s <= day)
+    passed = (day - start).days
+    # Six months of 31 days, then months of 30.
+    month, day_of_month = divmod(passed, 31) if passed < 186 else divmod(passed - 186, 30)
+    month += 0 if passed < 186 else 6
+    return f"{year}/{month + 1:02d}/{day_of_month + 1:02d}".translate(PERSIAN_DIGITS)
+
+
+def jalali_rows(lines: Iterable[Line]) -> list[dict[str, str]]:
+    """One row per order, day and sign, as an Iranian shop would export it."""
+    totals: dict[tuple[date, int, str, bool], float] = {}
+    for line in lines:
+        key = (line.time.date(), line.order_id, line.customer_id, line.quantity < 0)
+        totals[key] = totals.get(key, 0.0) + line.quantity * line.unit_price
+    return [
+        {
+            "شماره سفارش": str(order_id).translate(PERSIAN_DIGITS),
+            "مشتری": customer,
+            "تاریخ": jalali(day),
+            "مبلغ": f"{total:,.2f}".translate(PERSIAN_DIGITS),
+        }
+        for (day, order_id, customer, _), total in sorted(totals.items())
+    ]
+
+
+def rename_customers(dice: Dice, people: list[dict[str, Any]], buyers: set[str]) -> dict[str, str]:
+    """Give the nasty ids to buyers, the nasty names to others, and blank some channels."""
+    chosen = dice.sample(sorted(buyers), len(NASTY_IDS) + len(NASTY_NAMES) + 12)
+    new_ids = dict(zip(chosen[: len(NASTY_IDS)], NASTY_IDS, strict=True))
+    names = dict(zip(chosen[len(NASTY_IDS) :], NASTY_NAMES, strict=False))
+    no_channel = set(chosen[-12:])
+    for row in people:
+        customer = row["customer_id"]
+        if customer in names:
+            row["first_name"], row["last_name"] = names[customer]
+        if customer in no_channel:
+            row["channel"] = row["acquisition_cost"] = ""
+        row["customer_id"] = new_ids.get(customer, customer)
+        row["referred_by"] = new_ids.get(row["referred_by"], row["referred_by"])
+    return new_ids
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def generate(output: Path, seed: int = SEED, n_customers: int = CUSTOMERS) -> dict[str, int]:
+    """Write the shop's files to a folder and return what was counted on the way."""
+    dice = Dice(seed)
+    counts: Counter[str] = Counter()
+    people, orders = people_and_orders(dice, n_customers)
+    lines = with_refunds(dice, orders, counts)
+    buyers = {line.customer_id for line in lines}
+    refunds = unmatched_refunds(dice, people, buyers, 10)
+    counts["unmatched_refund_lines"] = len(refunds)
+    new_ids = rename_customers(dice, people, buyers)
+    lines = sorted(
+        (
+            line._replace(customer_id=new_ids.get(line.customer_id, line.customer_id))
+            for line in lines + refunds
+        ),
+        key=lambda line: (line.time, line.order_id),
+    )
+    rows = [as_text(line) for line in lines]
+    unusable = spoil(dice, rows, counts)
+    usable = [line for k, line in enumerate(lines) if k not in unusable]
+    columns = list(rows[0])
+    for position in sorted(dice.sample(range(len(rows)), EMPTY_ROWS), reverse=True):
+        rows.insert(position, dict.fromkeys(columns, ""))
+    counts["empty_rows"] = EMPTY_ROWS
+
+    # A few customers were deleted from the CRM although their orders are still there.
+    deleted = set(dice.sample(sorted(buyers - set(new_ids)), 6))
+    kept = [row for row in people if row["customer_id"] not in deleted]
+    for row in kept:
+        if row["referred_by"] in deleted:
+            row["referred_by"] = ""
+
+    output.mkdir(parents=True, exist_ok=True)
+    persian = jalali_rows(usable)
+    write_csv(output / "orders.csv", rows, columns)
+    write_csv(output / "orders_jalali.csv", persian, list(persian[0]))
+    write_csv(
+        output / "customers.csv",
+        kept,
+        [*list(kept[0])[:11], "signup_date", "consent", "referred_by", "club_renewal"],
+    )
+
+    seen = {line.customer_id for line in usable}
+    counts.update(
+        rows=len(rows),
+        unusable_rows=len(unusable) + EMPTY_ROWS,
+        usable_rows=len(usable),
+        refund_rows=sum(line.quantity < 0 for line in usable),
+        zero_price_rows=sum(line.unit_price == 0 for line in usable),
+        orders=len({line.order_id for line in usable if line.quantity > 0}),
+        customers_in_orders=len(seen),
+        customers_in_table=len(kept),
+        customers_missing_from_table=len(seen - {row["customer_id"] for row in kept}),
+        prospects=len({row["customer_id"] for row in kept} - seen),
+        customers_without_channel=sum(row["channel"] == "" for row in kept),
+        jalali_rows=len(persian),
+    )
+    result = dict(sorted(counts.items()))
+    (output / "counts.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--customers", type=int, default=CUSTOMERS)
+    arguments = parser.parse_args()
+    print(json.dumps(generate(arguments.output, arguments.seed, arguments.customers), indent=2))
