@@ -100,6 +100,13 @@ def expected_purchases(state: State, t: Any) -> Array:
     return special.beta_geometric_purchases(state.a, state.b, state.shape, t / state.rate)
 
 
+def expected_purchases_ever(state: State) -> Array:
+    """E[1 / p] over p ~ Beta(a, b): purchases until dropout; infinite when a <= 1."""
+    excess = np.asarray(state.a - 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(excess > 0, (excess + state.b) / excess, np.inf))
+
+
 def no_purchase_probability(state: State, t: Any) -> Array:
     """P(no purchase within t): only the rate matters, the coin comes after a purchase."""
     return np.asarray(np.exp(-state.shape * np.log1p(t / state.rate)))

@@ -75,10 +75,15 @@ def minimize(
         expected = -(gradient @ step + 0.5 * step @ hessian @ step)
         # what rounding alone can do to the value
         noise = 4e-16 * abs(value)
-        if expected <= max(tolerance, noise) and np.linalg.norm(step) < 0.5 * radius:
-            break
+        last = expected <= max(tolerance, noise) and bool(np.linalg.norm(step) < 0.5 * radius)
         count += 1
         trial_value, trial_gradient, trial_hessian = objective(trial)
+        if last:
+            # Newton's last step doubles the correct digits though the value cannot show it
+            if np.linalg.norm(trial_gradient) < np.linalg.norm(gradient):
+                point, value = trial, trial_value
+                gradient, hessian = trial_gradient, trial_hessian
+            break
         usable = (
             np.isfinite(trial_value)
             and bool(np.isfinite(trial_gradient).all())

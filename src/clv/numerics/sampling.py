@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.numerics.backend import Array
+from clv.numerics.histories import PurchaseHistory
 
 
 def first_order_statistics(
@@ -48,3 +49,33 @@ def first_order_statistics(
     sums = np.concatenate(([0.0], running))[ends] - before
     scale = np.broadcast_to(horizon, kept.shape).reshape(-1) / (sums + rest)
     return np.asarray((running - np.repeat(before, kept_flat)) * np.repeat(scale, kept_flat))
+
+
+def simulate_histories(family: Any, parameters: Any, T: Array, seed: int) -> PurchaseHistory:
+    """Simulate new customers of a purchase family up to their ages.
+
+    Parameters
+    ----------
+    family
+        A purchase family.
+    parameters
+        Its ``Parameters``, numbers.
+    T
+        Shape (n,).
+    seed
+        Source of randomness.
+
+    Returns
+    -------
+    PurchaseHistory
+        Repeat purchases, age at the last of them (0 if there is none), and `T`; shape (n,).
+    """
+    rng = np.random.default_rng(seed)
+    alive, state = family.new_customer(parameters)
+    counts, times = family.sample_purchases(state, T, rng, T.shape)
+    kept = rng.random(T.shape) < alive
+    last = np.concatenate(([0.0], times))[np.cumsum(counts)]
+    frequency = np.where(kept, counts, 0)
+    return PurchaseHistory(
+        frequency.astype(np.float64), np.where(frequency > 0, last, 0.0), T.copy()
+    )

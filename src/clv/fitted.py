@@ -1,0 +1,459 @@
+"""What a fit returns: frozen, small, and able to predict for any table in its time unit.
+
+A `Fitted` holds parameters and their uncertainty, never a customer. Predictions are numpy
+arrays aligned with the rows of the table they are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clv.errors import DataError, InfiniteValueError, UnitMismatchError
+from clv.inference.maximum_likelihood import Convergence
+from clv.numerics import quadrature
+from clv.numerics.backend import Array
+from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.tables.rfm import RFM
+from clv.units import TimeUnit, discount_rate_per_unit, parse_horizon
+
+HISTORY_COLUMNS = PurchaseHistory._fields
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Fitted:
+    """A fitted model. Made by ``Model.fit``, `clv.load` or `clv.from_lifetimes`.
+
+    Attributes
+    ----------
+    family
+        The module of `clv.families` it belongs to.
+    estimates
+        Parameter values in the order of ``family.PARAMETERS``, shape (k,).
+    log_covariance
+        Covariance of their logarithms, shape (k, k).
+    determined
+        Shape (k,): False where the data do not bound the parameter.
+    draws
+        Parameter uncertainty as draws, shape (draws, k).
+    log_likelihood
+        On the data's own scale, constants included, so that AIC compares across families.
+    n_customers
+        Customers that the likelihood is a sum over.
+    time_unit, observation_period_end
+        Of the table it was fitted on; the end is the last day that the fit has seen.
+    fingerprint
+        Of that table's content.
+    convergence
+        How the search ended.
+    notes
+        What a user should know, in sentences.
+    options
+        What the model was told beyond the table.
+    """
+
+    family: Any
+    estimates: Array
+    log_covariance: Array
+    determined: Array
+    draws: Array
+    log_likelihood: float
+    n_customers: int
+    time_unit: TimeUnit
+    observation_period_end: date | None
+    fingerprint: str
+    convergence: Convergence
+    method: str = "mle"
+    notes: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the family, such as "bg_nbd"."""
+        return str(self.family.NAME)
+
+    @property
+    def kind(self) -> str:
+        """"purchase" or "spend"."""
+        return str(self.family.KIND)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameter values by name."""
+        return dict(zip(self.family.PARAMETERS, self.estimates.tolist(), strict=True))
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of the parameters (delta method from their logarithms), shape (k, k)."""
+        known = np.where(self.determined, self.estimates, np.nan)
+        return np.asarray(self.log_covariance * np.outer(known, known))
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """From the observed information; nan where the data do not bound the parameter."""
+        return dict(
+            zip(self.family.PARAMETERS, np.sqrt(np.diag(self.covariance)).tolist(), strict=True)
+        )
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, ``2 k - 2 lnL``."""
+        return 2 * len(self.estimates) - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, ``k ln(customers) - 2 lnL``."""
+        return len(self.estimates) * math.log(self.n_customers) - 2 * self.log_likelihood
+
+    def summary(self) -> Any:
+        """Parameters with standard errors and 90 % intervals, as a pandas DataFrame."""
+        import pandas as pd
+
+        low, high = np.quantile(self.draws, [0.05, 0.95], axis=0)
+        rows = {
+            "estimate": self.estimates,
+            "standard_error": list(self.standard_errors.values()),
+            "low": np.where(self.determined, low, np.nan),
+            "high": np.where(self.determined, high, np.nan),
+            "meaning": [p.meaning for p in self.family.PARAMETERS.values()],
+        }
+        return pd.DataFrame(rows, index=pd.Index(list(self.family.PARAMETERS), name="parameter"))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model into a folder: JSON and arrays, checksums, no customers.
+
+        The folder appears whole or not at all. See `clv.load`.
+        """
+        from clv.saving import save
+
+        return save(self, path)
+
+    def __repr__(self) -> str:
+        from clv.display import fitted_text
+
+        return fitted_text(self)
+
+    def _repr_html_(self) -> str:
+        from clv.display import fitted_html
+
+        return fitted_html(self)
+
+    # --- one prediction path for point estimates and posteriors ---------------------------
+
+    def _points(self) -> list[Any]:
+        """Parameter values that an expectation is averaged over: one for a plug-in estimate."""
+        points = self.draws if self.method == "mcmc" else self.estimates[None, :]
+        return [self.family.Parameters(*point) for point in points]
+
+    def _average(self, function: Callable[[Any], Array]) -> Array:
+        """Mean over the parameter values, one at a time: memory does not grow with draws."""
+        points = self._points()
+        total = function(points[0])
+        for point in points[1:]:
+            total = total + function(point)
+        return np.asarray(total / len(points)) if len(points) > 1 else np.asarray(total)
+
+    def check_table(self, rfm: RFM) -> None:
+        """Refuse what is not a table, and a table in another time unit."""
+        if not isinstance(rfm, RFM):
+            raise DataError(
+                f"expected a table from clv.rfm_summary or clv.rfm_table, not "
+                f"{type(rfm).__name__}; wrap a data frame with "
+                "clv.rfm_table(frame, time_unit=...)"
+            )
+        if rfm.time_unit != self.time_unit:
+            raise UnitMismatchError(
+                f"the model was fitted in {self.time_unit}s and the table is in "
+                f"{rfm.time_unit}s; make the table with time_unit={self.time_unit!r}"
+            )
+
+
+class FittedPurchases(Fitted):
+    """A fitted purchase model: when will they buy, and are they still there?"""
+
+    def probability_alive(self, rfm: RFM) -> Array:
+        """P(alive) at the end of the observation, shape (n,)."""
+        self.check_table(rfm)
+        rows = rfm.distinct(*HISTORY_COLUMNS)
+        history = PurchaseHistory(*rows.columns)
+        return self._average(lambda p: self.family.probability_alive(p, history))[rows.inverse]
+
+    def survival(self, rfm: RFM, horizon: float | str) -> Array:
+        """P(still alive at the end of the horizon), shape (n,)."""
+        t = parse_horizon(horizon, self.time_unit)
+        return self._of_living(rfm, lambda state: self.family.survival(state, t))
+
+    def churn_probability(self, rfm: RFM, horizon: float | str) -> Array:
+        """1 - survival: gone by the end of the horizon, or gone already."""
+        return np.asarray(1.0 - self.survival(rfm, horizon))
+
+    def retention_probability(self, rfm: RFM, horizon: float | str) -> Array:
+        """P(still alive at the end of the horizon | alive now), shape (n,)."""
+        return np.asarray(self.survival(rfm, horizon) / self.probability_alive(rfm))
+
+    def expected_purchases(self, rfm: RFM, horizon: float | str) -> Array:
+        """E[purchases in (T, T + horizon] | history], shape (n,)."""
+        t = parse_horizon(horizon, self.time_unit)
+        return self._of_living(rfm, lambda state: self.family.expected_purchases(state, t))
+
+    def probability_no_purchase(self, rfm: RFM, horizon: float | str) -> Array:
+        """P(no purchase in (T, T + horizon] | history), shape (n,)."""
+        t = parse_horizon(horizon, self.time_unit)
+        return np.asarray(
+            1.0
+            - self._of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, t))
+        )
+
+    def discounted_expected_purchases(
+        self, rfm: RFM, horizon: float | str | None = None, discount_rate: float = 0.1
+    ) -> Array:
+        """Expected purchases, each discounted continuously to today (DET, DERT).
+
+        Parameters
+        ----------
+        rfm
+            Table with n customers.
+        horizon
+            None: to infinity (DERT).
+        discount_rate
+            Effective per year.
+
+        Returns
+        -------
+        Array
+            Shape (n,).
+
+        Raises
+        ------
+        InfiniteValueError
+            Without horizon and discounting, when expected purchases are infinite.
+        """
+        return self._of_living(rfm, self.discounter(horizon, discount_rate))
+
+    def discounter(self, horizon: float | str | None, discount_rate: float) -> Callable[[Any], Array]:
+        """The function of a state that `discounted_expected_purchases` averages."""
+        delta = discount_rate_per_unit(discount_rate, self.time_unit)
+        if horizon is None:
+            if delta == 0:
+                return self._purchases_ever
+            t = math.inf
+        else:
+            t = parse_horizon(horizon, self.time_unit)
+            if delta == 0:
+                return lambda state: self.family.expected_purchases(state, t)
+        return lambda state: quadrature.discounted_purchases(
+            lambda s: self.family.expected_purchases(state, s),
+            t,
+            delta,
+            self.family.time_scale(state),
+        )
+
+    def discounted_expected_lifetime(
+        self, rfm: RFM, horizon: float | str | None = None, discount_rate: float = 0.1
+    ) -> Array:
+        """Expected time alive within the horizon, discounted continuously, shape (n,).
+
+        Raises
+        ------
+        InfiniteValueError
+            Without horizon and discounting.
+        """
+        delta = discount_rate_per_unit(discount_rate, self.time_unit)
+        if horizon is None and delta == 0:
+            raise InfiniteValueError(
+                "the expected time alive need not be finite without a horizon and without "
+                "discounting; give a horizon or a discount_rate above 0"
+            )
+        t = math.inf if horizon is None else parse_horizon(horizon, self.time_unit)
+        return self._of_living(
+            rfm,
+            lambda state: quadrature.discounted_time(
+                lambda s: self.family.survival(state, s), t, delta, self.family.time_scale(state)
+            ),
+        )
+
+    def next_purchase_quantile(self, rfm: RFM, q: float) -> Array:
+        """Time from now by which the next purchase has come with probability `q`, shape (n,).
+
+        Infinite where the customer never buys again with probability above ``1 - q``: the
+        distribution is defective, so it has quantiles but no useful mean.
+        """
+        if not 0 < q < 1:
+            raise DataError(f"q must lie strictly between 0 and 1, not {q!r}")
+        self.check_table(rfm)
+        alive = self.probability_alive(rfm)
+        states = rfm.distinct(*self.family.STATE_COLUMNS)
+        history = self._history_of(states.columns)
+        needed = np.minimum(q / np.maximum(alive, q), 1.0)
+        parameters = self.family.Parameters(*self.estimates)
+        state = self.family.alive_state(parameters, history.take(states.inverse))
+        return np.asarray(
+            np.where(alive > q, self.family.next_purchase_quantile(state, needed), np.inf)
+        )
+
+    def purchase_count_pmf(
+        self, n: Any, horizon: float | str, rfm: RFM | None = None
+    ) -> Array:
+        """P(n purchases within the horizon).
+
+        Parameters
+        ----------
+        n
+            Whole numbers >= 0; any shape for a new customer. With a table: one number, or one
+            for each of its rows.
+        horizon
+            How far ahead.
+        rfm
+            Without it: for a new customer, from the first purchase on (not counting it).
+        """
+        t = parse_horizon(horizon, self.time_unit)
+        n = np.asarray(n)
+        if np.any(n < 0) or np.any(n != np.floor(n)):
+            raise DataError("n must be whole numbers of purchases, 0 or more")
+        if rfm is None:
+            return self._new(
+                lambda alive, state: alive * self.family.purchase_count_pmf(state, n, t)
+                + (1.0 - alive) * (n == 0)
+            )
+        self.check_table(rfm)
+        rows = rfm.distinct(*HISTORY_COLUMNS)
+        history = PurchaseHistory(*rows.columns)
+        inverse = rows.inverse
+        if n.ndim:
+            history, inverse = history.take(inverse), np.arange(len(rfm))
+
+        def pmf(parameters: Any) -> Array:
+            alive = self.family.probability_alive(parameters, history)
+            state = self.family.alive_state(parameters, history)
+            living = alive * self.family.purchase_count_pmf(state, n, t)
+            return np.asarray(living + (1.0 - alive) * (n == 0))
+
+        return self._average(pmf)[inverse]
+
+    def expected_purchases_new_customer(self, horizon: Any) -> Array:
+        """E[X(t)]: expected repeat purchases within the horizon after the first purchase.
+
+        `horizon` may be an array of times in the model's unit.
+        """
+        t = self._times(horizon)
+        return self._new(lambda alive, state: alive * self.family.expected_purchases(state, t))
+
+    def survival_new_customer(self, horizon: Any) -> Array:
+        """P(alive a time `horizon` after the first purchase); an array of times is allowed."""
+        t = self._times(horizon)
+        return self._new(lambda alive, state: alive * self.family.survival(state, t))
+
+    def simulate(self, T: Any, seed: int = 0) -> PurchaseHistory:
+        """Simulate new customers from the plug-in parameters.
+
+        Parameters
+        ----------
+        T
+            Ages to observe them to, shape (n,).
+        seed
+            Source of randomness.
+
+        Returns
+        -------
+        PurchaseHistory
+            Arrays of shape (n,).
+        """
+        from clv.numerics.sampling import simulate_histories
+
+        parameters = self.family.Parameters(*self.estimates)
+        return simulate_histories(self.family, parameters, np.asarray(T, dtype=np.float64), seed)
+
+    # --- helpers -----------------------------------------------------------------------------
+
+    def _times(self, horizon: Any) -> Any:
+        if isinstance(horizon, str):
+            return parse_horizon(horizon, self.time_unit)
+        t = np.asarray(horizon, dtype=np.float64)
+        if not (np.isfinite(t).all() and (t >= 0).all()):
+            raise DataError("horizons must be finite lengths of time, 0 or more")
+        return t
+
+    def _new(self, function: Callable[[Array, Any], Array]) -> Array:
+        return self._average(lambda p: function(*self.family.new_customer(p)))
+
+    def _history_of(self, columns: tuple[Array, ...]) -> PurchaseHistory:
+        """A history with the columns that a state depends on; the others are not looked at."""
+        blank = np.zeros_like(columns[0])
+        given = dict(zip(self.family.STATE_COLUMNS, columns, strict=True))
+        return PurchaseHistory(*(given.get(name, blank) for name in HISTORY_COLUMNS))
+
+    def _of_living(self, rfm: RFM, function: Callable[[Any], Array]) -> Array:
+        """``P(alive) * function(state)`` for every row of the table.
+
+        Both are computed once per distinct row, and the state, which fewer columns decide,
+        once per distinct state.
+        """
+        self.check_table(rfm)
+        rows = rfm.distinct(*HISTORY_COLUMNS)
+        states = rfm.distinct(*self.family.STATE_COLUMNS)
+        history = PurchaseHistory(*rows.columns)
+        known = self._history_of(states.columns)
+        if len(self._points()) == 1:
+            parameters = self._points()[0]
+            of_state = function(self.family.alive_state(parameters, known))
+            alive = self.family.probability_alive(parameters, history)
+            return np.asarray(alive[rows.inverse] * of_state[states.inverse])
+        to_state = rfm.state_of_row(HISTORY_COLUMNS, self.family.STATE_COLUMNS)
+
+        def product(parameters: Any) -> Array:
+            of_state = function(self.family.alive_state(parameters, known))
+            alive = self.family.probability_alive(parameters, history)
+            return np.asarray(alive * of_state[to_state])
+
+        return self._average(product)[rows.inverse]
+
+    def _purchases_ever(self, state: Any) -> Array:
+        ever = getattr(self.family, "expected_purchases_ever", None)
+        total = np.inf if ever is None else ever(state)
+        if not np.all(np.isfinite(total)):
+            raise InfiniteValueError(
+                f"{self.family.TITLE} expects infinitely many purchases when there is neither "
+                "a horizon nor discounting; give a horizon or a discount_rate above 0"
+            )
+        return np.asarray(total)
+
+
+class FittedSpend(Fitted):
+    """A fitted spend model: what is a purchase worth?"""
+
+    def history(self, rfm: RFM) -> SpendHistory:
+        """What the model looks at: purchases and their mean value, 0 and 0 where none count."""
+        self.check_table(rfm)
+        count, mean = spend_columns(rfm, str(self.options.get("purchases", "repeat")))
+        usable = (count > 0) & np.isfinite(mean)
+        return SpendHistory(np.where(usable, count, 0.0), np.where(usable, mean, 0.0))
+
+    def expected_spend(self, rfm: RFM) -> Array:
+        """E[value of a future purchase | history], shape (n,), in the table's currency.
+
+        Customers without a purchase that counts get the population's mean; where that is
+        infinite (q <= 1), the observed mean value of a purchase, as the notes say.
+        """
+        history = self.history(rfm)
+        value = self._average(lambda p: self.family.expected_spend(p, history))
+        return np.asarray(np.where(np.isfinite(value), value, self.options["pooled_mean"]))
+
+    @property
+    def population_mean(self) -> float:
+        """E[value of a purchase] of somebody unknown; infinite when q <= 1."""
+        nobody = SpendHistory(np.zeros(1), np.zeros(1))
+        return float(self._average(lambda p: self.family.expected_spend(p, nobody))[0])
+
+
+def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:
+    """Number of purchases and their mean value: of the repeat purchases, or of all."""
+    frequency = rfm.array("frequency")
+    if purchases == "all":
+        return frequency + 1.0, rfm.array("mean_purchase_value")
+    return frequency, rfm.array("monetary_value")

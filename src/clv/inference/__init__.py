@@ -1,0 +1,1 @@
+"""From a family and data to parameters and their uncertainty."""

@@ -1,0 +1,238 @@
+"""Maximum likelihood with a convergence test, and a name for the limit when there is no maximum.
+
+Parameters are positive and searched as logarithms, in units of a typical time or value, so
+that "large" means the same for every table. The search is Newton's with the exact Hessian,
+from several starts. It ends in one of three ways:
+
+* a maximum: the gradient vanishes and the Hessian is negative definite;
+* a boundary: the likelihood still rises, or no longer changes, as parameters run to a
+  limit, and the family names that limit;
+* `ConvergenceError`: neither; nothing is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clv.errors import ConvergenceError
+from clv.numerics import jets
+from clv.numerics.backend import Array
+from clv.numerics.optimize import Minimum, minimize
+
+#: Log-parameters are kept within this distance of their typical value.
+WALL = float(np.log(1e10))
+
+#: A standard error of a log-parameter beyond this calls for a look along the ridge.
+RIDGE = 3.0
+
+#: Log-likelihood units: what a maximum may still be short of.
+TOLERANCE = 1e-7
+
+#: More distinct rows than this are first fitted on a subsample, for a good start.
+SUBSAMPLE = 20_000
+
+
+class Convergence(NamedTuple):
+    """How the search ended."""
+
+    converged: bool  #: a maximum with a negative definite Hessian was found
+    boundary: str | None  #: else the limit that the parameters ran to
+    message: str  #: the same in a sentence
+    gradient_norm: float  #: of the log-likelihood in log-parameters, per customer
+    decrement: float  #: by how much the log-likelihood could still rise, to second order
+    evaluations: int  #: of the log-likelihood on all rows
+    starts: int  #: starting points tried
+
+
+class Estimate(NamedTuple):
+    """The outcome of `maximize`. k is the number of parameters."""
+
+    parameters: Array  #: shape (k,)
+    log_covariance: Array  #: of the log-parameters, shape (k, k); 0 along a boundary
+    determined: Array  #: shape (k,), False where the data do not bound the parameter
+    log_likelihood: float
+    convergence: Convergence
+
+
+def maximize(
+    family: Any,
+    history: Any,
+    weights: Array,
+    scales: Mapping[str, float],
+    *,
+    starts: int = 6,
+) -> Estimate:
+    """Fit a family to weighted rows.
+
+    Parameters
+    ----------
+    family
+        A module of `clv.families`.
+    history
+        `PurchaseHistory` or `SpendHistory` with n rows.
+    weights
+        Shape (n,): how many customers each row stands for.
+    scales
+        A typical value for each unit that parameters have ("time", "money").
+    starts
+        Number of starting points.
+
+    Raises
+    ------
+    ConvergenceError
+        If no maximum was found and no boundary explains why.
+    """
+    units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
+    objective = _objective(family, history, weights, units)
+    points = _starting_points(len(units), starts)
+
+    if len(weights) > 2 * SUBSAMPLE:
+        every = slice(0, None, len(weights) // SUBSAMPLE)
+        rough = _objective(family, history.take(every), weights[every], units)
+        points = [_best(rough, points, tolerance=1e-2).point]
+    best = _best(objective, points, tolerance=1e-9)
+    best = _follow_ridge(objective, best)
+    return _judge(family, best, units, float(weights.sum()), starts)
+
+
+def _objective(
+    family: Any, history: Any, weights: Array, units: Array
+) -> Callable[[Array], tuple[float, Array, Array]]:
+    """The negative log-likelihood and its derivatives in the logs of the scaled parameters."""
+    derivatives = _derivatives(family, history, weights)
+
+    def objective(point: Array) -> tuple[float, Array, Array]:
+        parameters = np.exp(point) * units
+        with np.errstate(all="ignore"):  # a step too far is seen by its infinite value
+            value, gradient, hessian = derivatives(parameters)
+            slope = parameters * gradient
+            curvature = np.outer(parameters, parameters) * hessian + np.diag(slope)
+        return -value, -slope, -curvature
+
+    return objective
+
+
+def _derivatives(
+    family: Any, history: Any, weights: Array
+) -> Callable[[Array], tuple[float, Array, Array]]:
+    """The family's own derivatives where it has them, else those of its row formula."""
+    if hasattr(family, "log_likelihood_derivatives"):
+        statistics = family.sufficient_statistics(history, weights)
+
+        def fast(parameters: Array) -> tuple[float, Array, Array]:
+            result = family.log_likelihood_derivatives(family.Parameters(*parameters), statistics)
+            return result  # type: ignore[no-any-return]
+
+        return fast
+
+    def general(parameters: Array) -> tuple[float, Array, Array]:
+        return jets.weighted_derivatives(
+            lambda variables, rows: family.log_likelihood(
+                family.Parameters(*variables), history.take(rows), jets
+            ),
+            list(parameters),
+            weights,
+        )
+
+    return general
+
+
+def _starting_points(k: int, starts: int) -> list[Array]:
+    """The typical values themselves, and points scattered around them."""
+    scatter = np.random.default_rng(2005).normal(0.0, 1.5, size=(max(starts - 1, 0), k))
+    return [np.zeros(k), *scatter]
+
+
+def _best(objective: Any, points: list[Array], tolerance: float) -> Minimum:
+    """The lowest of the minima reached from these points."""
+    found = [minimize(objective, point, wall=WALL, tolerance=tolerance) for point in points]
+    finite = [minimum for minimum in found if np.isfinite(minimum.value)]
+    if not finite:
+        raise ConvergenceError("the log-likelihood is not finite at any starting point")
+    return min(finite, key=lambda minimum: minimum.value)
+
+
+def _follow_ridge(objective: Any, best: Minimum) -> Minimum:
+    """Where a direction is hardly determined, see whether the likelihood rises to its end.
+
+    A search stops where rounding hides the slope, which on a ridge may be well before the
+    limit. Here we jump along the ridge in both directions and keep what is no worse.
+    """
+    if best.on_wall.any():
+        return best
+    curvature, axes = np.linalg.eigh(best.hessian)
+    for axis in axes.T[curvature < RIDGE**-2]:
+        for direction in (axis, -axis):
+            reach = (0.95 * WALL - np.sign(direction) * best.point) / np.maximum(
+                np.abs(direction), 1e-6
+            )
+            far = minimize(
+                objective, best.point + float(reach.min()) * direction, wall=WALL, tolerance=1e-9
+            )
+            if far.value <= best.value + 1e-9 * max(1.0, abs(best.value)) ** 0.5:
+                best = far
+    return best
+
+
+def _judge(
+    family: Any, best: Minimum, units: Array, customers: float, starts: int
+) -> Estimate:
+    parameters = np.exp(best.point)
+    boundary = family.boundary(family.Parameters(*parameters))
+    norm = float(np.linalg.norm(best.gradient)) / customers
+    # rounding in a sum of this size limits how well the gradient can vanish
+    allowed = max(TOLERANCE, 1e-13 * abs(best.value))
+    converged = boundary is None and not best.on_wall.any() and best.decrement <= allowed
+    if converged:
+        message = f"converged in {best.iterations} evaluations"
+    elif boundary is not None:
+        message = (
+            f"no maximum inside: {boundary}. The parameters given are the limit as far as it "
+            "can be told from these data; predictions are those of the limiting model"
+        )
+    else:
+        values = ", ".join(
+            f"{name} = {value:.4g}"
+            for name, value in zip(family.PARAMETERS, parameters * units, strict=True)
+        )
+        raise ConvergenceError(
+            f"{family.TITLE} did not converge: at {values} the log-likelihood "
+            f"{-best.value:.6g} could still rise by {best.decrement:.2g}. Check the table for "
+            "a few extreme rows, or try another model"
+        )
+    covariance, determined = _covariance(best.hessian)
+    return Estimate(
+        parameters * units,
+        covariance,
+        determined & ~best.on_wall,
+        -best.value,
+        Convergence(
+            converged, boundary, message, norm, best.decrement, best.iterations, starts
+        ),
+    )
+
+
+def _covariance(hessian: Array) -> tuple[Array, Array]:
+    """Inverse of the information, without the directions that the data leave open."""
+    curvature, axes = np.linalg.eigh(hessian)
+    known = curvature > (4 * RIDGE) ** -2
+    inverse = np.where(known, 1.0 / np.where(known, curvature, 1.0), 0.0)
+    open_share = np.sum(axes**2 * ~known, axis=1)
+    return np.asarray((axes * inverse) @ axes.T), np.asarray(open_share < 0.01)
+
+
+def parameter_draws(estimate: Estimate, draws: int, seed: int) -> Array:
+    """Draws from the asymptotic normal distribution of the log-parameters.
+
+    Returns
+    -------
+    Array
+        Shape (draws, k), positive.
+    """
+    curvature, axes = np.linalg.eigh(estimate.log_covariance)
+    root = axes * np.sqrt(np.maximum(curvature, 0.0))
+    noise = np.random.default_rng(seed).standard_normal((draws, len(curvature)))
+    return np.asarray(np.exp(np.log(estimate.parameters) + noise @ root.T))

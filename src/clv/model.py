@@ -1,0 +1,242 @@
+"""The shell around the families: one class per family, one verb, ``fit``.
+
+The classes are made from the files in `clv.families`; a family file is all there is to a
+new model.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+
+from clv import families
+from clv.errors import BoundaryWarning, DataError, FitError
+from clv.fitted import (
+    HISTORY_COLUMNS,
+    Fitted,
+    FittedPurchases,
+    FittedSpend,
+    spend_columns,
+)
+from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
+from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.tables.rfm import RFM
+
+Method = Literal["mle"]
+SpendBasis = Literal["repeat", "all"]
+
+
+class Model:
+    """Base of all models; use a subclass such as ``clv.BetaGeoModel``.
+
+    Nothing is stored by fitting: ``fit`` returns a new, frozen `Fitted`.
+    """
+
+    family: ClassVar[Any]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def _check(self, rfm: RFM, method: str) -> None:
+        if not isinstance(rfm, RFM):
+            raise DataError(
+                f"fit expects a table from clv.rfm_summary or clv.rfm_table, not "
+                f"{type(rfm).__name__}; wrap a data frame with "
+                "clv.rfm_table(frame, time_unit=...)"
+            )
+        if method != "mle":
+            raise DataError(f"method {method!r} is not known; there is 'mle'")
+
+
+class PurchaseModel(Model):
+    """A model of when customers buy and when they leave."""
+
+    def fit(
+        self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
+    ) -> FittedPurchases:
+        """Fit to a table of frequency, recency and T.
+
+        Parameters
+        ----------
+        rfm
+            One row per customer, from `clv.rfm_summary` or `clv.rfm_table`.
+        method
+            "mle": maximum likelihood on the distinct weighted rows, which is exact.
+        draws
+            Parameter draws to keep for intervals.
+        seed
+            For these draws.
+
+        Returns
+        -------
+        FittedPurchases
+
+        Raises
+        ------
+        FitError
+            If the table has fewer than two customers or no repeat purchase.
+        ConvergenceError
+            If no maximum is found and no boundary explains why.
+
+        Warns
+        -----
+        BoundaryWarning
+            If the likelihood is largest at a limit of the parameters, which it names.
+        """
+        self._check(rfm, method)
+        family = self.family
+        rows = rfm.distinct(*HISTORY_COLUMNS)
+        history = PurchaseHistory(*rows.columns)
+        if len(rfm) < 2:
+            raise FitError(
+                f"{family.TITLE} cannot be fitted to one customer: its parameters describe how "
+                "customers differ. Give the whole customer base"
+            )
+        if not np.any(history.frequency > 0):
+            raise FitError(
+                f"{family.TITLE} cannot be fitted: all {len(rfm):,} customers bought once "
+                "(frequency is 0 in every row), so nothing is known of how often customers "
+                "come back. Use a longer period, or check that customer ids repeat"
+            )
+        mean_age = float(rows.weights @ history.T) / len(rfm)
+        estimate = maximize(family, history, rows.weights, {"time": mean_age})
+        remarks = getattr(family, "remarks", lambda *_: ())(
+            family.Parameters(*estimate.parameters), history, rows.weights
+        )
+        return cast(
+            FittedPurchases,
+            _assemble(FittedPurchases, family, estimate, rfm, len(rfm), draws, seed, remarks, {}),
+        )
+
+
+class SpendModel(Model):
+    """A model of what a purchase is worth.
+
+    Parameters
+    ----------
+    purchases
+        "repeat": repeat purchases only, the convention of the literature; "all": the first
+        purchase counts too, so that customers who bought once are not all alike.
+    """
+
+    def __init__(self, purchases: SpendBasis = "repeat") -> None:
+        if purchases not in ("repeat", "all"):
+            raise DataError(f"purchases must be 'repeat' or 'all', not {purchases!r}")
+        self.purchases = purchases
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(purchases={self.purchases!r})"
+
+    def fit(
+        self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
+    ) -> FittedSpend:
+        """Fit to the mean purchase values of a table.
+
+        Customers whose mean value is zero or missing cannot enter; they are counted in the
+        notes. Parameters and errors are those of `PurchaseModel.fit`.
+
+        Raises
+        ------
+        FitError
+            If fewer than two customers have a purchase that counts.
+        """
+        self._check(rfm, method)
+        family = self.family
+        count, mean = spend_columns(rfm, self.purchases)
+        counted = count > 0
+        usable = counted & (mean > 0)
+        what = "repeat purchase" if self.purchases == "repeat" else "purchase"
+        if usable.sum() < 2:
+            raise FitError(
+                f"{family.TITLE} cannot be fitted: {int(usable.sum())} of {len(rfm):,} customers "
+                f"have a {what} of positive value, and at least 2 are needed"
+                + (
+                    "; GammaGammaModel(purchases='all') also uses the first purchase"
+                    if self.purchases == "repeat"
+                    else ""
+                )
+            )
+        history = SpendHistory(count[usable], mean[usable])
+        weights = np.ones(len(history.count))
+        pooled = float(history.count @ history.mean_value / history.count.sum())
+        estimate = maximize(family, history, weights, {"money": pooled})
+        remarks = getattr(family, "remarks", lambda *_: ())(
+            family.Parameters(*estimate.parameters), history, weights
+        )
+        left_out = int((counted & ~usable).sum())
+        if left_out:
+            remarks += (
+                f"{left_out:,} customers with a {what} were left out of the spend model: "
+                "the mean value of their purchases is not positive.",
+            )
+        options = {"purchases": self.purchases, "pooled_mean": pooled}
+        return cast(
+            FittedSpend,
+            _assemble(
+                FittedSpend, family, estimate, rfm, len(weights), draws, seed, remarks, options
+            ),
+        )
+
+
+def _assemble(
+    cls: type[Fitted],
+    family: Any,
+    estimate: Estimate,
+    rfm: RFM,
+    n_customers: int,
+    draws: int,
+    seed: int,
+    remarks: tuple[str, ...],
+    options: dict[str, Any],
+) -> Fitted:
+    convergence = estimate.convergence
+    if convergence.boundary is not None:
+        remarks = (f"{family.TITLE}: {convergence.message}.", *remarks)
+        warnings.warn(remarks[0], BoundaryWarning, stacklevel=3)
+    return cls(
+        family=family,
+        estimates=estimate.parameters,
+        log_covariance=estimate.log_covariance,
+        determined=estimate.determined,
+        draws=parameter_draws(estimate, draws, seed),
+        log_likelihood=estimate.log_likelihood,
+        n_customers=n_customers,
+        time_unit=rfm.time_unit,
+        observation_period_end=rfm.calibration_period_end or rfm.observation_period_end,
+        fingerprint=rfm.fingerprint,
+        convergence=convergence,
+        notes=remarks,
+        options=options,
+    )
+
+
+@cache
+def model_class(name: str) -> type[Any]:
+    """The model class of a family, by the family's name or by the name of the class.
+
+    Examples
+    --------
+    >>> model_class("bg_nbd").__name__
+    'BetaGeoModel'
+    """
+    for family in map(families.find, families.names()):
+        if name in (family.NAME, family.CLASS_NAME):
+            base = PurchaseModel if family.KIND == "purchase" else SpendModel
+            doc = (family.__doc__ or "").strip() + "\n\nParameters\n----------\n"
+            if base is SpendModel:
+                doc += "purchases\n    'repeat' (default) or 'all'; see `SpendModel`.\n"
+            return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc})
+    raise KeyError(f"no model is called {name!r}; there are {', '.join(families.names())}")
+
+
+def class_names() -> tuple[str, ...]:
+    """Names of the model classes."""
+    return tuple(families.find(name).CLASS_NAME for name in families.names())
+
+
+def fitted_class(family: Any) -> type[Fitted]:
+    """The class of a family's fits."""
+    return FittedPurchases if family.KIND == "purchase" else FittedSpend

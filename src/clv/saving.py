@@ -1,0 +1,159 @@
+"""Save a fitted model and load it again, years later.
+
+A saved model is a folder::
+
+    model.json    format version, family, parameters, what they were fitted on, and the
+                  checksum of the arrays
+    arrays.npz    estimates, their covariance and the parameter draws
+
+Nothing is pickled and no customer is in it. The folder is written beside its final place
+and renamed, so it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clv import families
+from clv.errors import SavedModelError
+from clv.fitted import Fitted
+from clv.inference.maximum_likelihood import Convergence
+from clv.model import fitted_class
+
+FORMAT = 1
+_ARRAYS = ("estimates", "log_covariance", "determined", "draws")
+
+
+def save(fitted: Fitted, path: str | Path) -> Path:
+    """Write a model into the folder `path`, replacing a model that is there.
+
+    Raises
+    ------
+    SavedModelError
+        If `path` exists and is not a saved model.
+    """
+    target = Path(path)
+    if target.exists() and not (target / "model.json").is_file():
+        raise SavedModelError(f"{target} exists and is not a saved model; choose another folder")
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: getattr(fitted, name) for name in _ARRAYS})
+    arrays = buffer.getvalue()
+    record = {
+        "format": FORMAT,
+        "package_version": version("predictive-clv"),
+        "model": fitted.model_name,
+        "parameters": fitted.parameters,
+        "log_likelihood": fitted.log_likelihood,
+        "n_customers": fitted.n_customers,
+        "time_unit": fitted.time_unit,
+        "observation_period_end": _iso(fitted.observation_period_end),
+        "fingerprint": fitted.fingerprint,
+        "convergence": fitted.convergence._asdict(),
+        "method": fitted.method,
+        "notes": list(fitted.notes),
+        "options": fitted.options,
+        "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
+    }
+    record["record_sha256"] = _checksum(record)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        (scratch / "arrays.npz").write_bytes(arrays)
+        (scratch / "model.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        os.chmod(scratch, 0o755)
+        _swap(scratch, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def load(path: str | Path) -> Any:
+    """Read a model that ``Fitted.save`` has written.
+
+    Returns
+    -------
+    FittedPurchases or FittedSpend
+        Its predictions equal those of the model that was saved.
+
+    Raises
+    ------
+    SavedModelError
+        If the folder is not a saved model, was written by a newer format, or does not match
+        its checksums.
+    """
+    folder = Path(path)
+    try:
+        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        arrays = (folder / "arrays.npz").read_bytes()
+    except OSError as error:
+        raise SavedModelError(
+            f"{folder} is not a saved model: {error.strerror}: {error.filename}"
+        ) from error
+    except ValueError as error:
+        raise SavedModelError(f"{folder / 'model.json'} is not readable: {error}") from error
+    if not isinstance(record, dict) or "format" not in record:
+        raise SavedModelError(f"{folder / 'model.json'} does not describe a saved model")
+    if record["format"] != FORMAT:
+        raise SavedModelError(
+            f"{folder} is in format {record['format']}, and this version reads {FORMAT}; "
+            "update predictive-clv"
+        )
+    if record.pop("record_sha256", None) != _checksum(record):
+        raise SavedModelError(f"{folder / 'model.json'} does not match its checksum: it was changed")
+    if hashlib.sha256(arrays).hexdigest() != record["arrays_sha256"]:
+        raise SavedModelError(f"{folder / 'arrays.npz'} does not match its checksum: it was changed")
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+        values = {name: stored[name] for name in _ARRAYS}
+    try:
+        family = families.find(record["model"])
+    except KeyError as error:
+        raise SavedModelError(f"{folder}: {error.args[0]}") from error
+    end = record["observation_period_end"]
+    return fitted_class(family)(
+        family=family,
+        **values,
+        log_likelihood=record["log_likelihood"],
+        n_customers=record["n_customers"],
+        time_unit=record["time_unit"],
+        observation_period_end=None if end is None else date.fromisoformat(end),
+        fingerprint=record["fingerprint"],
+        convergence=Convergence(**record["convergence"]),
+        method=record["method"],
+        notes=tuple(record["notes"]),
+        options=record["options"],
+    )
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _swap(scratch: Path, target: Path) -> None:
+    """Put `scratch` in the place of `target`; an old model is moved away first, then removed."""
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    try:
+        if target.exists():
+            os.replace(target, old / "model")
+        os.replace(scratch, target)
+    except OSError:
+        if (old / "model").exists() and not target.exists():
+            os.replace(old / "model", target)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
