@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: special functions, quadrature, one formula for several libraries."""
