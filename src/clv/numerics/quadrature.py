@@ -31,7 +31,7 @@ def gauss_legendre(n: int) -> tuple[Array, Array]:
     return nodes, weights
 
 
-def discounted(
+def discounted_purchases(
     cumulative: Callable[[Array], Array],
     horizon: ArrayLike | None,
     delta: ArrayLike,
