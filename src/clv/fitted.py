@@ -210,6 +210,13 @@ class FittedPurchases(Fitted):
             - self._of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, t))
         )
 
+    def probability_never_again(self, rfm: RFM) -> Array:
+        """P(no purchase ever again | history), shape (n,)."""
+        return np.asarray(
+            1.0
+            - self._of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, np.inf))
+        )
+
     def discounted_expected_purchases(
         self, rfm: RFM, horizon: float | str | None = None, discount_rate: float = 0.1
     ) -> Array:
@@ -289,7 +296,7 @@ class FittedPurchases(Fitted):
         self.check_table(rfm)
         alive = self.probability_alive(rfm)
         states = rfm.distinct(*self.family.STATE_COLUMNS)
-        history = self._history_of(states.columns)
+        history = self.history_of(states.columns)
         needed = np.minimum(q / np.maximum(alive, q), 1.0)
         parameters = self.family.Parameters(*self.estimates)
         state = self.family.alive_state(parameters, history.take(states.inverse))
@@ -382,7 +389,7 @@ class FittedPurchases(Fitted):
     def _new(self, function: Callable[[Array, Any], Array]) -> Array:
         return self._average(lambda p: function(*self.family.new_customer(p)))
 
-    def _history_of(self, columns: tuple[Array, ...]) -> PurchaseHistory:
+    def history_of(self, columns: tuple[Array, ...]) -> PurchaseHistory:
         """A history with the columns that a state depends on; the others are not looked at."""
         blank = np.zeros_like(columns[0])
         given = dict(zip(self.family.STATE_COLUMNS, columns, strict=True))
@@ -398,7 +405,7 @@ class FittedPurchases(Fitted):
         rows = rfm.distinct(*HISTORY_COLUMNS)
         states = rfm.distinct(*self.family.STATE_COLUMNS)
         history = PurchaseHistory(*rows.columns)
-        known = self._history_of(states.columns)
+        known = self.history_of(states.columns)
         if len(self._points()) == 1:
             parameters = self._points()[0]
             of_state = function(self.family.alive_state(parameters, known))

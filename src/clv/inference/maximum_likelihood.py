@@ -98,6 +98,33 @@ def maximize(
     return _judge(family, best, units, float(weights.sum()), starts)
 
 
+def evaluate(family: Any, history: Any, weights: Array, parameters: Array) -> Estimate:
+    """Log-likelihood and curvature at given parameters, which need not be the maximum.
+
+    Parameters are as in `maximize`; ``convergence.decrement`` says how far from it they are.
+    """
+    value, slope, curvature = _objective(family, history, weights, parameters)(
+        np.zeros(len(parameters))
+    )
+    covariance, determined = _covariance(curvature)
+    short = float(0.5 * slope @ covariance @ slope)
+    return Estimate(
+        parameters,
+        covariance,
+        determined,
+        -value,
+        Convergence(
+            short <= TOLERANCE,
+            None,
+            f"the log-likelihood {-value:.6g} could still rise by {short:.2g}",
+            float(np.linalg.norm(slope)) / float(weights.sum()),
+            short,
+            1,
+            0,
+        ),
+    )
+
+
 def _objective(
     family: Any, history: Any, weights: Array, units: Array
 ) -> Callable[[Array], tuple[float, Array, Array]]:

@@ -1,0 +1,85 @@
+"""Customer lifetime value: transactions in, a forecast out, proven against history.
+
+The usual path::
+
+    import clv
+
+    transactions = clv.read_transactions("orders.csv", customer_id="customer", date="day",
+                                         amount="total")
+    rfm = clv.rfm_summary(transactions, observation_period_end="2024-12-31")
+    purchases = clv.BetaGeoModel().fit(rfm)
+    spend = clv.GammaGammaModel().fit(rfm)
+    forecast = clv.forecast(rfm, purchases, spend, horizon="52 weeks", discount_rate=0.1)
+
+Names are imported when they are first used, so ``import clv`` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clv.evaluation.comparison import Comparison, compare
+    from clv.fitted import Fitted
+    from clv.forecast import Forecast, forecast
+    from clv.history import historical_forecasts, historical_value
+    from clv.interop import from_lifetimes
+    from clv.model import model_class
+    from clv.retention import retention_curve
+    from clv.saving import load
+    from clv.tables.rfm import RFM, rfm_summary, rfm_table
+    from clv.tables.transactions import Transactions, read_transactions
+
+_PUBLIC = {
+    "Comparison": "clv.evaluation.comparison",
+    "Fitted": "clv.fitted",
+    "Forecast": "clv.forecast",
+    "RFM": "clv.tables.rfm",
+    "Transactions": "clv.tables.transactions",
+    "compare": "clv.evaluation.comparison",
+    "forecast": "clv.forecast",
+    "from_lifetimes": "clv.interop",
+    "historical_forecasts": "clv.history",
+    "historical_value": "clv.history",
+    "load": "clv.saving",
+    "model_class": "clv.model",
+    "read_transactions": "clv.tables.transactions",
+    "retention_curve": "clv.retention",
+    "rfm_summary": "clv.tables.rfm",
+    "rfm_table": "clv.tables.rfm",
+}
+_NAMESPACES = ("datasets", "errors", "evaluation", "families", "plots")
+
+__all__ = [  # noqa: F822 - the model classes are made from the files in clv.families
+    *_PUBLIC,
+    *_NAMESPACES,
+    "BetaGeoModel",
+    "GammaGammaModel",
+    "ModifiedBetaGeoModel",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        globals()[name] = value  # also takes the place of a submodule of the same name
+        return value
+    if name in _NAMESPACES:
+        return importlib.import_module(f"clv.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("predictive-clv")
+    if name.endswith("Model"):
+        from clv.model import class_names, model_class
+
+        if name in class_names():
+            return model_class(name)
+    raise AttributeError(f"module 'clv' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from clv.model import class_names
+
+    return sorted({*__all__, *class_names(), "__version__"})

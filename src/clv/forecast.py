@@ -1,0 +1,348 @@
+"""One row per customer: are they there, what will they buy, what is that worth, how sure is it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+
+from clv.errors import DataError, InfiniteValueError, UnitMismatchError
+from clv.fitted import FittedPurchases, FittedSpend
+from clv.history import historical_value
+from clv.numerics.backend import Array
+from clv.predictive import Intervals, expected, predictive
+from clv.tables._frame import Table
+from clv.tables.rfm import RFM
+from clv.units import DAYS_PER_UNIT, discount_rate_per_unit, parse_horizon
+
+IntervalKind = Literal["predictive", "expected"]
+
+#: Quantiles of the date of the next purchase.
+_NEXT_PURCHASE = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Forecast(Table):
+    """A forecast; a table with one row per customer. See `forecast` for the columns.
+
+    Attributes
+    ----------
+    as_of
+        The day the forecast looks ahead from.
+    horizon
+        In `time_unit`; None for a perpetuity.
+    interval, interval_kind
+        Nominal probability of the ``_low`` and ``_high`` columns, and what they are intervals
+        of: "predictive" (what the customer will do) or "expected" (the expected value).
+    total
+        Sums over all customers, with a predictive interval of the value: see `Total`.
+    """
+
+    as_of: date | None = None
+    time_unit: str = "week"
+    horizon: float | None = None
+    discount_rate: float = 0.0
+    interval: float | None = None
+    interval_kind: IntervalKind = "predictive"
+    notes: tuple[str, ...] = ()
+
+
+def forecast(
+    rfm: RFM,
+    purchases: FittedPurchases,
+    spend: FittedSpend,
+    *,
+    horizon: float | str | None,
+    discount_rate: float = 0.1,
+    margin: float | Array = 1.0,
+    cost_to_serve_rate: float | Array = 0.0,
+    customers: Any = None,
+    interval: float | None = 0.9,
+    interval_kind: IntervalKind = "predictive",
+    next_purchase_limit: float | str = "5 years",
+    draws: int = 1000,
+    seed: int = 0,
+) -> Forecast:
+    """Forecast every customer of a table.
+
+    Parameters
+    ----------
+    rfm
+        Table with n customers, in the time unit of the models.
+    purchases, spend
+        A fitted purchase model and a fitted spend model.
+    horizon
+        How far ahead: a number in the table's unit, a text such as "52 weeks", or None for
+        the perpetuity.
+    discount_rate
+        Effective per year; applied continuously.
+    margin
+        Gross margin as a share of value; a number, or one per customer.
+    cost_to_serve_rate
+        Cost of serving a living customer, in currency per year; a number, or one per customer.
+    customers
+        A customers table with acquisition and service costs, for net historical value; see
+        `clv.historical_value`.
+    interval
+        Nominal probability of the intervals; None leaves them out.
+    interval_kind
+        "predictive" (default): what this customer will do. "expected": how well the expected
+        value is known; far narrower, and no statement about the customer.
+    next_purchase_limit
+        Dates of the next purchase beyond this are given as missing.
+    draws, seed
+        Simulated futures behind predictive intervals, and their source of randomness.
+
+    Returns
+    -------
+    Forecast
+        Rows in the order of the table, in its engine, with columns
+
+        ``customer_id``
+        ``probability_alive``
+            Now.
+        ``survival``, ``churn_probability``
+            P(alive at the end of the horizon), and 1 minus it.
+        ``expected_purchases``, ``purchases_low``, ``purchases_high``
+            Within the horizon.
+        ``discounted_expected_purchases``
+            The same, each discounted to today.
+        ``expected_spend``
+            Mean value of a future purchase.
+        ``residual_value``, ``residual_value_low``, ``residual_value_high``
+            margin x discounted purchases x spend - cost to serve x discounted time alive.
+            In predictive intervals the cost to serve enters with its expectation.
+        ``historical_value``
+            So far: ``net`` where costs are known, else ``total_margin``.
+        ``lifetime_value``, ``lifetime_value_low``, ``lifetime_value_high``
+            Historical + residual.
+        ``probability_no_purchase``, ``probability_never_again``
+            P(no purchase within the horizon), P(no purchase ever).
+        ``next_purchase_p10``, ``next_purchase_p50``, ``next_purchase_p90``
+            Dates by which the next purchase has come with that probability; missing when it
+            never comes with that probability, or later than the limit.
+
+        Columns that the table does not allow (no first purchase values, no dates) are missing
+        values, and the notes say why. For a perpetuity ``survival`` is 0 and purchases are
+        counted undiscounted only where their expectation is finite.
+
+    Raises
+    ------
+    UnitMismatchError
+        If the table is in another time unit than the models.
+    InfiniteValueError
+        If the horizon is None and the value is infinite.
+
+    Examples
+    --------
+    >>> import clv
+    >>> frame = {"customer_id": ["a", "b", "c"], "frequency": [2, 0, 5],
+    ...          "recency": [30.0, 0.0, 20.0], "T": [38.0, 38.0, 22.0],
+    ...          "monetary_value": [20.0, None, 35.0]}
+    >>> import pandas as pd
+    >>> rfm = clv.rfm_table(pd.DataFrame(frame), time_unit="week")
+    >>> # fitted elsewhere: purchases, spend
+    """
+    for fitted, kind in ((purchases, FittedPurchases), (spend, FittedSpend)):
+        if not isinstance(fitted, kind):
+            raise DataError(
+                f"expected a fitted {'purchase' if kind is FittedPurchases else 'spend'} model, "
+                f"not {type(fitted).__name__}; call fit first"
+            )
+        fitted.check_table(rfm)
+    if interval is not None and not 0 < interval < 1:
+        raise DataError(f"interval must lie strictly between 0 and 1, not {interval!r}")
+    if interval_kind not in ("predictive", "expected"):
+        raise DataError(
+            f"interval_kind must be 'predictive' or 'expected', not {interval_kind!r}"
+        )
+    unit = rfm.time_unit
+    delta = discount_rate_per_unit(discount_rate, unit)
+    t = math.inf if horizon is None else parse_horizon(horizon, unit)
+    margin, yearly_cost = (
+        _per_customer(rfm, name, value)
+        for name, value in (("margin", margin), ("cost_to_serve_rate", cost_to_serve_rate))
+    )
+    notes = [*purchases.notes, *spend.notes]
+
+    alive = purchases.probability_alive(rfm)
+    discounted = purchases.discounted_expected_purchases(rfm, horizon, discount_rate)
+    level = spend.expected_spend(rfm)
+    value = discounted * level * margin
+    cost: Array | float = 0.0
+    if np.any(yearly_cost):
+        cost = (
+            yearly_cost
+            * (DAYS_PER_UNIT[unit] / DAYS_PER_UNIT["year"])
+            * purchases.discounted_expected_lifetime(rfm, horizon, discount_rate)
+        )
+    residual = value - cost
+    if horizon is None:
+        survival = np.zeros(len(rfm))
+        count, never_within = _without_horizon(purchases, rfm, notes)
+    else:
+        survival = purchases.survival(rfm, t)
+        count = discounted if delta == 0 else purchases.expected_purchases(rfm, t)
+        never_within = purchases.probability_no_purchase(rfm, t)
+    historical = _historical(rfm, margin, customers, notes)
+
+    columns: dict[str, Any] = {
+        "customer_id": rfm.customer_ids,
+        "probability_alive": alive,
+        "survival": survival,
+        "churn_probability": 1.0 - survival,
+        "expected_purchases": count,
+        "discounted_expected_purchases": discounted,
+        "expected_spend": level,
+        "residual_value": residual,
+        "historical_value": historical,
+        "lifetime_value": historical + residual,
+        "probability_no_purchase": never_within,
+        "probability_never_again": purchases.probability_never_again(rfm),
+    }
+    if interval is not None:
+        if interval_kind == "predictive":
+            ends = predictive(
+                rfm,
+                purchases,
+                spend,
+                horizon=_finite_or_discounted(t, delta),
+                delta=delta,
+                interval=interval,
+                draws=draws,
+                seed=seed,
+            )
+        else:
+            ends = expected(
+                rfm,
+                purchases,
+                spend,
+                count=None
+                if horizon is None
+                else lambda state: purchases.family.expected_purchases(state, t),
+                discounted=purchases.discounter(horizon, discount_rate),
+                interval=interval,
+            )
+        columns |= _interval_columns(ends, margin, cost, historical, horizon is None)
+    columns |= _next_purchase_dates(purchases, rfm, next_purchase_limit, notes)
+    return Forecast(
+        **Table.parts({name: columns[name] for name in _ORDER if name in columns}, like=rfm),
+        as_of=rfm.calibration_period_end or rfm.observation_period_end,
+        time_unit=unit,
+        horizon=None if horizon is None else t,
+        discount_rate=discount_rate,
+        interval=interval,
+        interval_kind=interval_kind,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+_ORDER = (
+    "customer_id",
+    "probability_alive",
+    "survival",
+    "churn_probability",
+    "expected_purchases",
+    "purchases_low",
+    "purchases_high",
+    "discounted_expected_purchases",
+    "expected_spend",
+    "residual_value",
+    "residual_value_low",
+    "residual_value_high",
+    "historical_value",
+    "lifetime_value",
+    "lifetime_value_low",
+    "lifetime_value_high",
+    "probability_no_purchase",
+    "probability_never_again",
+    "next_purchase_p10",
+    "next_purchase_p50",
+    "next_purchase_p90",
+)
+
+
+def _per_customer(rfm: RFM, name: str, value: float | Array) -> Array:
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim and array.shape != (len(rfm),):
+        raise DataError(
+            f"{name} has {array.size:,} values and the table {len(rfm):,} customers; "
+            "give one number, or one per row"
+        )
+    if not np.isfinite(array).all():
+        raise DataError(f"{name} must be finite")
+    return array
+
+
+def _finite_or_discounted(t: float, delta: float) -> float:
+    if math.isinf(t) and delta == 0:
+        raise InfiniteValueError(
+            "predictive intervals without horizon and without discounting would need futures "
+            "without end; give a horizon, a discount_rate above 0, or interval=None"
+        )
+    return t
+
+
+def _without_horizon(
+    purchases: FittedPurchases, rfm: RFM, notes: list[str]
+) -> tuple[Array, Array]:
+    """Expected purchases ever, missing where infinite, and P(no purchase ever)."""
+    never = purchases.probability_never_again(rfm)
+    try:
+        return purchases.discounted_expected_purchases(rfm, None, 0.0), never
+    except InfiniteValueError:
+        notes.append(
+            "Without a horizon the undiscounted number of purchases is infinite under these "
+            "parameters: expected_purchases is missing, discounted_expected_purchases is not."
+        )
+        return np.full(len(rfm), np.nan), never
+
+
+def _historical(rfm: RFM, margin: Array, customers: Any, notes: list[str]) -> Array:
+    if "total_value" not in rfm.columns:
+        notes.append(
+            "The table has no total_value (value of all purchases, the first included): "
+            "historical_value and lifetime_value are missing."
+        )
+        return np.full(len(rfm), np.nan)
+    history = historical_value(rfm, gross_margin=margin, customers=customers)
+    return np.asarray(history.array("total_margin" if customers is None else "net"))
+
+
+def _interval_columns(
+    ends: Intervals, margin: Array, cost: Array | float, historical: Array, perpetuity: bool
+) -> dict[str, Array]:
+    low, high = (end * margin - cost for end in ends.value)
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    columns = {
+        "residual_value_low": low,
+        "residual_value_high": high,
+        "lifetime_value_low": historical + low,
+        "lifetime_value_high": historical + high,
+    }
+    if not perpetuity:
+        columns |= {"purchases_low": ends.purchases.low, "purchases_high": ends.purchases.high}
+    return columns
+
+
+def _next_purchase_dates(
+    purchases: FittedPurchases, rfm: RFM, limit: float | str, notes: list[str]
+) -> dict[str, Any]:
+    as_of = rfm.calibration_period_end or rfm.observation_period_end
+    if as_of is None:
+        notes.append("The table has no observation_period_end: next purchase dates are missing.")
+        return {}
+    days_per_unit = DAYS_PER_UNIT[rfm.time_unit]
+    farthest = parse_horizon(limit, rfm.time_unit) * days_per_unit
+    columns = {}
+    for q in _NEXT_PURCHASE:
+        days = purchases.next_purchase_quantile(rfm, q) * days_per_unit
+        whole = np.where(days <= farthest, np.ceil(days), np.nan)
+        dates = np.full(len(rfm), np.datetime64("NaT", "D"))
+        known = np.isfinite(whole)
+        dates[known] = np.datetime64(as_of, "D") + whole[known].astype(np.int64)
+        columns[f"next_purchase_p{q * 100:.0f}"] = dates
+    return columns
