@@ -13,13 +13,13 @@ try:
 except ImportError:
     venv = None
 
-if sys.version_info < (3, 11):  # noqa: UP036
+if sys.version_info < (3, 11):
     print(
-        "clv needs Python 3.11 or newer and %s is %d.%d; try: make %s PYTHON=/path/to/python3.11"
-        % ((PYTHON,) + sys.version_info[:2] + (GOAL,))  # noqa: RUF005
+        "clv needs Python 3.11 or newer and {0} is {1}.{2}; "
+        "try: make {3} PYTHON=/path/to/python3.11".format(PYTHON, *sys.version_info[:2] + (GOAL,))
     )
 elif venv is None:
     print(
-        "%s has no venv module; install it (Debian, Ubuntu: apt install python3-venv), "
-        "then: make %s" % (PYTHON, GOAL)
+        "{0} has no venv module; install it (Debian, Ubuntu: apt install python3-venv), "
+        "then: make {1}".format(PYTHON, GOAL)
     )

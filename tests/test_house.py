@@ -1,4 +1,4 @@
-"""Promises about the package as a whole: what importing it costs, what it shows, what it installs."""
+"""Promises about the package as a whole: what importing costs, what it shows and installs."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def test_importing_clv_pulls_in_nothing_heavy() -> None:
     assert found == "", f"import these where they are used: {found}"
 
 
+def test_no_public_name_pulls_in_pymc_or_matplotlib() -> None:
+    """Names are fetched when first used; fetching them all must still be cheap."""
+    code = "import sys, clv; [getattr(clv, name) for name in dir(clv)]"
+    found = run(f"{code}; print(*{{'pymc', 'matplotlib', 'pandas.plotting'}} & set(sys.modules))")
+    assert found == ""
+
+
 def test_importing_clv_is_quick() -> None:
     code = "from time import perf_counter as t; a = t(); import clv; print(t() - a)"
     assert min(float(run(code)) for _ in range(5)) < 0.6
@@ -66,6 +73,19 @@ def test_public_names_are_few_and_explained() -> None:
     assert visible - {"annotations"} <= set(names), "public by accident"
     for name in names:
         assert getattr(clv, name).__doc__, f"clv.{name} has no docstring"
+
+
+def test_public_names_do_not_depend_on_what_was_imported_before() -> None:
+    """`clv.forecast` is a function, also for someone who has imported the module of that name."""
+    code = """
+import importlib, pkgutil, clv
+for module in pkgutil.iter_modules(clv.__path__, "clv."):
+    if module.name not in {"clv.cli", "clv.__main__"}:
+        importlib.import_module(module.name)
+print(*[name for name in clv.__all__ if type(getattr(clv, name)).__name__ == "module"])
+"""
+    modules = set(run(code).split())
+    assert modules == set(run(code.replace("importlib.import_module(module.name)", "pass")).split())
 
 
 # --- what is installed -----------------------------------------------------------------------
