@@ -44,7 +44,7 @@ ITSELF = $(INSTALL) --quiet --no-deps --no-build-isolation -e .
 .PHONY: run test slow lint bench bench-here lock clean pytest
 
 run: $(ENV)/.run
-	$(PY) -m clv demo
+	$(ENV)/bin/clv demo
 
 test: lint pytest
 
