@@ -195,7 +195,7 @@ def person(
         "zip": dice.fill(postal_code),
         "channel": channel.name,
         "acquisition_cost": f"{channel.acquisition_cost * spread:.2f}",
-        "cost_to_serve": f"{channel.cost_to_serve * (0.6 + 0.8 * dice.uniform()):.2f}",
+        "cost_to_serve_per_year": f"{channel.cost_to_serve * (0.6 + 0.8 * dice.uniform()):.2f}",
         "consent": dice.pick_weighted(("true", "false", ""), (0.68, 0.27, 0.05)),
         "referred_by": "",
         "club_renewal": "",
@@ -336,6 +336,11 @@ WRITTEN_DIFFERENTLY = {
 }
 EMPTY_ROWS = 3
 
+CUSTOMER_COLUMNS = (
+    "customer_id first_name last_name email phone country city zip channel acquisition_cost "
+    "cost_to_serve cost_to_serve_per_year signup_date consent referred_by club_renewal"
+).split()
+
 
 def spoil(dice: Dice, rows: list[dict[str, str]], counts: Counter[str]) -> set[int]:
     """Change rows in place; return the positions of those that cannot be used any more."""
@@ -448,15 +453,15 @@ def generate(output: Path, seed: int = SEED, n_customers: int = CUSTOMERS) -> di
         if row["referred_by"] in deleted:
             row["referred_by"] = ""
 
+    for row in kept:
+        years = (LAST_DAY - date.fromisoformat(row["signup_date"])).days / 365.25
+        row["cost_to_serve"] = f"{float(row['cost_to_serve_per_year']) * years:.2f}"
+
     output.mkdir(parents=True, exist_ok=True)
     persian = jalali_rows(usable)
     write_csv(output / "orders.csv", rows, columns)
     write_csv(output / "orders_jalali.csv", persian, list(persian[0]))
-    write_csv(
-        output / "customers.csv",
-        kept,
-        [*list(kept[0])[:11], "signup_date", "consent", "referred_by", "club_renewal"],
-    )
+    write_csv(output / "customers.csv", kept, CUSTOMER_COLUMNS)
 
     seen = {line.customer_id for line in usable}
     counts.update(
