@@ -25,6 +25,7 @@ from clv.numerics import special
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.sampling import first_order_statistics
+from clv.numerics.sums import blocks, dot
 
 
 class Parameters(NamedTuple):
@@ -206,57 +207,88 @@ def log_likelihood_derivatives(
 
     # ln Gamma(r+x) - ln Gamma(r)
     z = r + np.arange(len(s.more_than))
-    value += float(s.more_than @ np.log(z))
-    gradient[0] += s.more_than @ (1 / z)
-    hessian[0, 0] -= s.more_than @ z**-2
+    value += dot(s.more_than, np.log(z))
+    gradient[0] += dot(s.more_than, 1 / z)
+    hessian[0, 0] -= dot(s.more_than, z**-2)
 
     # ln B(a, b+coins) - ln B(a, b), as logs of one coin after another
     zb = b + np.arange(len(s.coins_more_than))
     zab = zb + a
-    value -= float(s.coins_more_than @ np.log1p(a / zb))
-    gradient[2] -= s.coins_more_than @ (1 / zab)
-    gradient[3] += s.coins_more_than @ (a / (zb * zab))
-    curvature = s.coins_more_than @ zab**-2
+    value -= dot(s.coins_more_than, np.log1p(a / zb))
+    gradient[2] -= dot(s.coins_more_than, 1 / zab)
+    gradient[3] += dot(s.coins_more_than, a / (zb * zab))
+    curvature = dot(s.coins_more_than, zab**-2)
     hessian[2, 2] += curvature
     hessian[2, 3] += curvature
-    hessian[3, 3] -= s.coins_more_than @ (a * (zb + zab) / (zb * zab) ** 2)
+    hessian[3, 3] -= dot(s.coins_more_than, a * (zb + zab) / (zb * zab) ** 2)
 
-    # -r ln(1 + T/alpha) - x ln(alpha + T), for those without and with a coin
-    for x, T, weights in ((0.0, *s.no_coin), (s.x, s.T, s.weights)):
-        exposure = np.log1p(T / alpha)
-        inverse = 1 / (alpha + T)
-        slope = (r * T / alpha - x) * inverse  # d/d alpha
-        value -= float(weights @ (r * exposure + x * np.log(alpha + T)))
-        gradient[0] -= weights @ exposure
-        gradient[1] += weights @ slope
-        hessian[0, 1] += weights @ (T / alpha * inverse)
-        hessian[1, 1] -= weights @ (slope * inverse + r * T / alpha**2 * inverse)
-
-    # ln(1 + odds of being dead)
-    order = s.coins - 1
-    inverse_b = 1 / (b + order)
-    shape = r + s.x
-    idle = np.log1p((s.T - s.t_x) / (alpha + s.t_x))
-    log_odds = (np.log(a) - np.log(b + order)) + shape * idle
-    small = np.exp(-np.abs(log_odds))
-    value += float(s.weights @ (np.maximum(log_odds, 0.0) + np.log1p(small)))
-    alive_or_dead = 1 / (1 + small)
-    dead = np.where(log_odds >= 0, alive_or_dead, small * alive_or_dead)
-    w1 = s.weights * dead
-    w2 = w1 * (1 - dead)
-    at_T, at_last = 1 / (alpha + s.T), 1 / (alpha + s.t_x)
-    idle_slope = at_T - at_last  # d idle / d alpha
-    slopes = np.stack(
-        [idle, shape * idle_slope, np.full_like(idle, 1 / a), -inverse_b]
-    )  # of the log odds
-    gradient += slopes @ w1
-    hessian += np.triu((slopes * w2) @ slopes.T)
-    hessian[0, 1] += w1 @ idle_slope
-    hessian[1, 1] -= w1 @ (shape * idle_slope * (at_T + at_last))
-    hessian[2, 2] -= float(w1.sum()) / a**2
-    hessian[3, 3] += w1 @ inverse_b**2
-
+    # the rest row by row
+    ages, weights = s.no_coin
+    value += _exposure(r, alpha, np.zeros_like(ages), ages, weights, gradient, hessian)
+    for rows in blocks(len(s.x)):
+        x, T, weights = s.x[rows], s.T[rows], s.weights[rows]
+        value += _exposure(r, alpha, x, T, weights, gradient, hessian)
+        value += _dropout(
+            (r, alpha, a, b), x, s.t_x[rows], T, s.coins[rows], weights, gradient, hessian
+        )
     return value, gradient, hessian + np.triu(hessian, 1).T
+
+
+def _exposure(
+    r: float, alpha: float, x: Array, T: Array, weights: Array, gradient: Array, hessian: Array
+) -> float:
+    """``-r ln(1 + T/alpha) - x ln(alpha + T)``, its derivatives added to the upper triangle."""
+    relative = T / alpha
+    exposure = np.log1p(relative)
+    inverse = 1 / (alpha + T)
+    slope = (r * relative - x) * inverse  # d/d alpha
+    relative *= inverse
+    total_relative = dot(weights, relative)
+    gradient[0] -= dot(weights, exposure)
+    gradient[1] += dot(weights, slope)
+    hessian[0, 1] += total_relative
+    hessian[1, 1] -= dot(weights, slope * inverse) + total_relative * (r / alpha)
+    return -dot(weights, (r + x) * exposure) - dot(weights, x) * float(np.log(alpha))
+
+
+def _dropout(
+    parameters: tuple[float, float, float, float],
+    x: Array,
+    t_x: Array,
+    T: Array,
+    coins: Array,
+    weights: Array,
+    gradient: Array,
+    hessian: Array,
+) -> float:
+    """``ln(1 + odds of being dead)``, its derivatives added to the upper triangle."""
+    r, alpha, a, b = parameters
+    at_last, at_T = 1 / (alpha + t_x), 1 / (alpha + T)
+    survivors = coins + (b - 1)
+    shape = x + r
+    idle = np.log1p((T - t_x) * at_last)
+    log_odds = np.log(a / survivors) + shape * idle
+    small = np.exp(-np.abs(log_odds))
+    either = 1 / (1 + small)
+    dead = np.where(log_odds >= 0, either, small * either)
+    w1 = weights * dead
+    w2 = w1 * (1 - dead)
+    # slopes of the log odds in r, alpha and b; in a it is 1 / a everywhere
+    in_r, in_alpha, in_b = idle, shape * (at_T - at_last), -1 / survivors
+    weight = float(w1.sum())
+    gradient += (dot(in_r, w1), dot(in_alpha, w1), weight / a, dot(in_b, w1))
+    w2_r, w2_alpha, w2_b = w2 * in_r, w2 * in_alpha, w2 * in_b
+    hessian[0, 0] += dot(w2_r, in_r)
+    hessian[0, 1] += dot(w2_r, in_alpha) + dot(w1, at_T - at_last)
+    hessian[0, 2] += w2_r.sum() / a
+    hessian[0, 3] += dot(w2_r, in_b)
+    hessian[1, 1] += dot(w2_alpha, in_alpha) - dot(w1 * in_alpha, at_T + at_last)
+    hessian[1, 2] += w2_alpha.sum() / a
+    hessian[1, 3] += dot(w2_alpha, in_b)
+    hessian[2, 2] += (float(w2.sum()) - weight) / a**2
+    hessian[2, 3] += w2_b.sum() / a
+    hessian[3, 3] += dot(w2_b, in_b) + dot(w1 * in_b, in_b)
+    return dot(weights, np.maximum(log_odds, 0.0) + np.log1p(small))
 
 
 # --- limits --------------------------------------------------------------------------------

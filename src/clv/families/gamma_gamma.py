@@ -19,6 +19,7 @@ from clv.families._protocol import Parameter
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import SpendHistory
 from clv.numerics.special import digamma_rising, log_rising, trigamma_rising
+from clv.numerics.sums import blocks, dot
 
 NAME = "gamma_gamma"
 CLASS_NAME = "GammaGammaModel"
@@ -123,6 +124,7 @@ class Statistics(NamedTuple):
     n: Array
     total: Array  #: n m
     weights: Array
+    weighted_n: Array
     distinct_n: Array
     weight_of_n: Array
     sum_log_mean: float
@@ -139,10 +141,11 @@ def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
         n,
         total,
         weights,
+        weights * n,
         present.astype(np.float64),
         histogram[present],
-        float(weights @ np.log(m)),
-        float((weights * n) @ np.log(total)),
+        dot(weights, np.log(m)),
+        dot(weights * n, np.log(total)),
     )
 
 
@@ -154,22 +157,27 @@ def log_likelihood_derivatives(
 
     p, q, v = (float(x) for x in parameters)
     s = statistics
-    weighted_n = s.weights * s.n
-    customers, purchases = float(s.weights.sum()), float(weighted_n.sum())
+    customers, purchases = float(s.weight_of_n.sum()), dot(s.weight_of_n, s.distinct_n)
 
-    share = np.log1p(s.total / v)
-    inverse = 1 / (v + s.total)
-    sum_share = float(s.weights @ share)
+    sums = np.zeros(6)
+    for rows in blocks(len(s.n)):
+        total, weights, weighted_n = s.total[rows], s.weights[rows], s.weighted_n[rows]
+        share = np.log1p(total / v)
+        inverse = 1 / (v + total)
+        square = inverse * inverse
+        sums += [
+            dot(each, weight)
+            for each in (share, inverse, square)
+            for weight in (weights, weighted_n)
+        ]
+    sum_share, sum_n_share, sum_inverse, sum_n_inverse, sum_square, sum_n_square = sums
     # sum of n ln(1 + v / total), from the same logarithms
-    sum_rest = float(weighted_n @ share) - s.sum_n_log_total + purchases * np.log(v)
-    sum_inverse, sum_n_inverse = s.weights @ inverse, weighted_n @ inverse
-    inverse *= inverse
-    sum_square, sum_n_square = s.weights @ inverse, weighted_n @ inverse
+    sum_rest = sum_n_share - s.sum_n_log_total + purchases * np.log(v)
 
     x, w = s.distinct_n, s.weight_of_n
     shape = p * x
     value = (
-        float(w @ (log_rising(q, shape) - gammaln(shape)))
+        dot(w, log_rising(q, shape) - gammaln(shape))
         - q * sum_share
         - p * sum_rest
         - s.sum_log_mean
@@ -177,14 +185,14 @@ def log_likelihood_derivatives(
     joint = polygamma(1, shape + q)
     gradient = np.array(
         [
-            (w * x) @ (digamma(shape + q) - digamma(shape)) - sum_rest,
-            w @ digamma_rising(q, shape) - sum_share,
+            dot(w * x, digamma(shape + q) - digamma(shape)) - sum_rest,
+            dot(w, digamma_rising(q, shape)) - sum_share,
             q * (customers / v - sum_inverse) - p * sum_n_inverse,
         ]
     )
-    pp = (w * x * x) @ (joint - polygamma(1, shape))
-    pq = (w * x) @ joint
-    qq = w @ trigamma_rising(q, shape)
+    pp = dot(w * x * x, joint - polygamma(1, shape))
+    pq = dot(w * x, joint)
+    qq = dot(w, trigamma_rising(q, shape))
     qv = customers / v - sum_inverse
     vv = q * (sum_square - customers / v**2) + p * sum_n_square
     hessian = np.array([[pp, pq, -sum_n_inverse], [pq, qq, qv], [-sum_n_inverse, qv, vv]])

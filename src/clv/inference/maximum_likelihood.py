@@ -31,8 +31,12 @@ RIDGE = 3.0
 #: Log-likelihood units: what a maximum may still be short of.
 TOLERANCE = 1e-7
 
-#: More distinct rows than this are first fitted on a subsample, for a good start.
-SUBSAMPLE = 20_000
+#: Starting points: the likelihood of a small table can have several maxima, many customers
+#: leave one.
+STARTS, STARTS_OF_LARGE = 16, 5
+
+#: Distinct rows of the subsamples on which starts are tried first, and how many of them go on.
+SUBSAMPLES = ((2_000, 2), (20_000, 1))
 
 
 class Convergence(NamedTuple):
@@ -62,8 +66,6 @@ def maximize(
     history: Any,
     weights: Array,
     scales: Mapping[str, float],
-    *,
-    starts: int = 6,
 ) -> Estimate:
     """Fit a family to weighted rows.
 
@@ -77,8 +79,6 @@ def maximize(
         Shape (n,): how many customers each row stands for.
     scales
         A typical value for each unit that parameters have ("time", "money").
-    starts
-        Number of starting points.
 
     Raises
     ------
@@ -87,13 +87,16 @@ def maximize(
     """
     units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
     objective = _objective(family, history, weights, units)
-    points = _starting_points(len(units), starts)
-
-    if len(weights) > 2 * SUBSAMPLE:
-        every = slice(0, None, len(weights) // SUBSAMPLE)
-        rough = _objective(family, history.take(every), weights[every], units)
-        points = [_best(rough, points, tolerance=1e-2).point]
-    best = _best(objective, points, tolerance=1e-9)
+    points = _starting_points(len(units))
+    if len(weights) > 2 * SUBSAMPLES[0][0]:
+        points = points[:STARTS_OF_LARGE]
+    starts = len(points)
+    for size, kept in SUBSAMPLES:
+        if len(weights) > 2 * size:
+            every = slice(0, None, len(weights) // size)
+            rough = _objective(family, history.take(every), weights[every], units)
+            points = [found.point for found in _minima(rough, points, tolerance=1e-2)[:kept]]
+    best = _minima(objective, points, tolerance=1e-9)[0]
     best = _follow_ridge(objective, best)
     return _judge(family, best, units, float(weights.sum()), starts)
 
@@ -167,19 +170,20 @@ def _derivatives(
     return general
 
 
-def _starting_points(k: int, starts: int) -> list[Array]:
-    """The typical values themselves, and points scattered around them."""
-    scatter = np.random.default_rng(2005).normal(0.0, 1.5, size=(max(starts - 1, 0), k))
-    return [np.zeros(k), *scatter]
+def _starting_points(k: int) -> list[Array]:
+    """The typical values themselves, and points scattered around them, near and far."""
+    rng = np.random.default_rng(2005)
+    spread = np.where(np.arange(STARTS - 1) % 2, 1.5, 3.0)[:, None]
+    return [np.zeros(k), *(rng.standard_normal((STARTS - 1, k)) * spread)]
 
 
-def _best(objective: Any, points: list[Array], tolerance: float) -> Minimum:
-    """The lowest of the minima reached from these points."""
+def _minima(objective: Any, points: list[Array], tolerance: float) -> list[Minimum]:
+    """The minima reached from these points, lowest first."""
     found = [minimize(objective, point, wall=WALL, tolerance=tolerance) for point in points]
     finite = [minimum for minimum in found if np.isfinite(minimum.value)]
     if not finite:
         raise ConvergenceError("the log-likelihood is not finite at any starting point")
-    return min(finite, key=lambda minimum: minimum.value)
+    return sorted(finite, key=lambda minimum: minimum.value)
 
 
 def _follow_ridge(objective: Any, best: Minimum) -> Minimum:
