@@ -12,6 +12,7 @@ from several starts. It ends in one of three ways:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -33,7 +34,10 @@ TOLERANCE = 1e-7
 
 #: Starting points: the likelihood of a small table can have several maxima, many customers
 #: leave one.
-STARTS, STARTS_OF_LARGE = 16, 5
+STARTS, STARTS_OF_LARGE = 17, 5
+
+#: How far from typical the other starting points are, in logarithms.
+CORNER = 2.5
 
 #: Distinct rows of the subsamples on which starts are tried first, and how many of them go on.
 SUBSAMPLES = ((2_000, 2), (20_000, 1))
@@ -171,10 +175,10 @@ def _derivatives(
 
 
 def _starting_points(k: int) -> list[Array]:
-    """The typical values themselves, and points scattered around them, near and far."""
-    rng = np.random.default_rng(2005)
-    spread = np.where(np.arange(STARTS - 1) % 2, 1.5, 3.0)[:, None]
-    return [np.zeros(k), *(rng.standard_normal((STARTS - 1, k)) * spread)]
+    """The typical values themselves, and the corners of a cube around them, mixed."""
+    corners = np.array(list(itertools.product((-CORNER, CORNER), repeat=k)))
+    mixed = np.random.default_rng(2005).permutation(corners)
+    return [np.zeros(k), *mixed[: STARTS - 1]]
 
 
 def _minima(objective: Any, points: list[Array], tolerance: float) -> list[Minimum]:
