@@ -20,16 +20,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clv.evaluation.comparison import Comparison, compare
-    from clv.fitted import Fitted
-    from clv.forecast import Forecast, forecast
-    from clv.history import historical_forecasts, historical_value
-    from clv.interop import from_lifetimes
-    from clv.model import model_class
-    from clv.retention import retention_curve
-    from clv.saving import load
-    from clv.tables.rfm import RFM, rfm_summary, rfm_table
-    from clv.tables.transactions import Transactions, read_transactions
+    from clv.evaluation.comparison import Comparison as Comparison
+    from clv.evaluation.comparison import compare as compare
+    from clv.fitted import Fitted as Fitted
+    from clv.forecast import Forecast as Forecast
+    from clv.forecast import forecast as forecast
+    from clv.history import (
+        historical_forecasts as historical_forecasts,
+    )
+    from clv.history import (
+        historical_value as historical_value,
+    )
+    from clv.interop import from_lifetimes as from_lifetimes
+    from clv.model import model_class as model_class
+    from clv.retention import retention_curve as retention_curve
+    from clv.saving import load as load
+    from clv.tables.rfm import RFM as RFM
+    from clv.tables.rfm import rfm_summary as rfm_summary
+    from clv.tables.rfm import rfm_table as rfm_table
+    from clv.tables.transactions import (
+        Transactions as Transactions,
+    )
+    from clv.tables.transactions import (
+        read_transactions as read_transactions,
+    )
 
 _PUBLIC = {
     "Comparison": "clv.evaluation.comparison",
@@ -51,7 +65,7 @@ _PUBLIC = {
 }
 _NAMESPACES = ("datasets", "errors", "evaluation", "families", "plots")
 
-__all__ = [  # noqa: F822 - the model classes are made from the files in clv.families
+__all__ = [
     *_PUBLIC,
     *_NAMESPACES,
     "BetaGeoModel",
