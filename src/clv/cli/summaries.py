@@ -1,0 +1,152 @@
+"""What a reading, a fit and a forecast come to: as a record for programs, as text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clv.cli.console import facts, table, tell
+
+if TYPE_CHECKING:
+    from clv.fitted import Fitted
+    from clv.forecast import Forecast
+    from clv.tables.quality import Quality
+    from clv.tables.rfm import RFM
+
+#: Sums over all customers that a forecast is summed up in.
+_TOTALS = ("expected_purchases", "residual_value", "historical_value", "lifetime_value")
+
+
+def quality_record(quality: Quality) -> dict[str, Any]:
+    """The account of a reading."""
+    names = ("rows", "used", "rejected", "reasons", "first_day", "last_day", "refund_rows")
+    record = {name: getattr(quality, name) for name in names}
+    return {**record, "zero_rows": quality.zero_rows, "customers": quality.customers}
+
+
+def table_record(rfm: RFM) -> dict[str, Any]:
+    """The table that models were fitted on."""
+    return {
+        "customers": len(rfm),
+        "repeat_buyers": int((rfm.array("frequency") > 0).sum()),
+        "repeat_purchases": int(rfm.array("frequency").sum()),
+        "time_unit": rfm.time_unit,
+        "observation_period_end": rfm.observation_period_end,
+        "calibration_period_end": rfm.calibration_period_end,
+    }
+
+
+def fitted_record(fitted: Fitted) -> dict[str, Any]:
+    """A fitted model."""
+    return {
+        "model": fitted.model_name,
+        "customers": fitted.n_customers,
+        "parameters": fitted.parameters,
+        "standard_errors": fitted.standard_errors,
+        "log_likelihood": fitted.log_likelihood,
+        "aic": fitted.aic,
+        "bic": fitted.bic,
+        "converged": fitted.convergence.converged,
+        "boundary": fitted.convergence.boundary,
+    }
+
+
+def forecast_record(forecast: Forecast) -> dict[str, Any]:
+    """A forecast: what it is of, and its sums over all customers."""
+    return {
+        "as_of": forecast.as_of,
+        "time_unit": forecast.time_unit,
+        "horizon": forecast.horizon,
+        "discount_rate": forecast.discount_rate,
+        "interval": forecast.interval,
+        "interval_kind": None if forecast.interval is None else forecast.interval_kind,
+        "customers": len(forecast),
+        "expected_alive": forecast.array("probability_alive").sum(),
+        **{name: forecast.array(name).sum() for name in _TOTALS},
+    }
+
+
+def describe_reading(name: str, quality: Quality) -> None:
+    """One line on what was read."""
+    left = f", {quality.rejected:,} rejected" if quality.rejected else ""
+    tell(
+        f"{name}: {quality.used:,} of {quality.rows:,} rows used{left}; {quality.customers:,} "
+        f"customers, {quality.first_day} to {quality.last_day}"
+    )
+
+
+def describe_fits(*fits: Fitted) -> None:
+    """One line per model."""
+    for fitted in fits:
+        values = "  ".join(f"{name} {value:.4g}" for name, value in fitted.parameters.items())
+        ended = fitted.convergence
+        state = "converged" if ended.boundary is None else f"at a boundary: {ended.boundary}"
+        ends = f"log-likelihood {fitted.log_likelihood:,.2f}, {state}"
+        tell(f"{fitted.family.TITLE}: {values}  ({ends})")
+
+
+def describe_forecast(forecast: Forecast, most: int = 10) -> None:
+    """The sums, and the customers that are worth most from here on."""
+    tell()
+    span = period(forecast)
+    tell(f"All {len(forecast):,} customers, {span}:")
+    sums = {name: float(forecast.array(name).sum()) for name in _TOTALS}
+    facts(
+        [
+            ("expected to be alive now", f"{forecast.array('probability_alive').sum():,.0f}"),
+            ("expected purchases", f"{sums['expected_purchases']:,.0f}"),
+            ("value to come", f"{sums['residual_value']:,.2f}"),
+            ("value so far", f"{sums['historical_value']:,.2f}"),
+            ("lifetime value", f"{sums['lifetime_value']:,.2f}"),
+        ]
+    )
+    if len(forecast):
+        tell()
+        best_customers(forecast, most)
+
+
+def period(forecast: Forecast) -> str:
+    """What the forecast looks at, in words."""
+    unit = forecast.time_unit
+    ahead = "for ever" if forecast.horizon is None else f"{forecast.horizon:,.4g} {unit}s"
+    start = "" if forecast.as_of is None else f" from {forecast.as_of}"
+    return f"{ahead}{start}, discounted at {forecast.discount_rate:.4g} a year"
+
+
+def best_customers(forecast: Forecast, most: int) -> None:
+    """The customers that are worth most from here on, as a table."""
+    order = np.argsort(-forecast.array("residual_value"), kind="stable")[:most]
+    ids = forecast.values("customer_id")[order]
+    with_interval = "residual_value_low" in forecast.columns
+    headings = ["customer", "alive", "purchases", "value to come"]
+    if with_interval:
+        share = f"{forecast.interval:.0%}"
+        headings[3:] = [f"{share} interval", "value to come", f"{share} interval"]
+
+    def cells(customer: Any, row: int) -> list[str]:
+        def at(name: str) -> float:
+            return float(forecast.array(name)[row])
+
+        def between(name: str, digits: int) -> str:
+            return f"{at(f'{name}_low'):,.{digits}f} – {at(f'{name}_high'):,.{digits}f}"
+
+        shown = [str(customer), f"{at('probability_alive'):.0%}"]
+        shown.append(f"{at('expected_purchases'):,.1f}")
+        if with_interval:
+            has_counts = "purchases_low" in forecast.columns
+            digits = 0 if forecast.interval_kind == "predictive" else 1
+            shown.append(between("purchases", digits) if has_counts else "–")
+        shown.append(f"{at('residual_value'):,.2f}")
+        if with_interval:
+            shown.append(between("residual_value", 0))
+        return shown
+
+    title = f"Worth most from here on ({min(most, len(forecast))} of {len(forecast):,})"
+    table(title, headings, [cells(c, r) for c, r in zip(ids, order.tolist(), strict=True)])
+    if with_interval:
+        kind = {
+            "predictive": "Intervals are of what each customer will do (predictive).",
+            "expected": "Intervals are of the expected value only, not of what a customer will do.",
+        }
+        tell(kind[forecast.interval_kind])
