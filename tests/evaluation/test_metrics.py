@@ -7,7 +7,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -96,7 +96,6 @@ def test_pit_coverage_by_hand() -> None:
 # -- oracles ------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(tied_pairs())
 def test_spearman_is_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
     actual, score = pair
@@ -108,7 +107,6 @@ def test_spearman_is_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
     np.testing.assert_array_equal(metrics.mid_ranks(score), stats.rankdata(score))
 
 
-@settings(deadline=None)
 @given(tied_pairs(most=5))
 def test_tie_expected_is_the_mean_over_every_order(pair: tuple[np.ndarray, np.ndarray]) -> None:
     actual, score = pair
@@ -134,7 +132,6 @@ def test_tie_expected_by_simulation() -> None:
     )
 
 
-@settings(deadline=None)
 @given(tied_pairs(most=6), st.sampled_from([0.1, 0.25, 0.5, 0.7]))
 def test_concentration_is_the_mean_over_every_order(
     pair: tuple[np.ndarray, np.ndarray], share: float
@@ -157,7 +154,6 @@ def test_concentration_is_the_mean_over_every_order(
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30), st.floats(0.1, 0.95))
 def test_pit_coverage_is_the_mean_of_the_randomised(counts: list[int], level: float) -> None:
     n = np.array(counts)
@@ -200,7 +196,6 @@ def test_interval_score_is_best_at_the_true_quantiles() -> None:
 # -- properties ---------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(tied_pairs(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(pair, random) -> None:  # type: ignore[no-untyped-def]
     actual, prediction = pair
@@ -215,7 +210,6 @@ def test_the_order_of_the_rows_does_not_matter(pair, random) -> None:  # type: i
     np.testing.assert_allclose(here, there, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(tied_pairs())
 def test_a_ranking_is_all_that_counts(pair: tuple[np.ndarray, np.ndarray]) -> None:
     actual, score = pair
@@ -225,7 +219,6 @@ def test_a_ranking_is_all_that_counts(pair: tuple[np.ndarray, np.ndarray]) -> No
         )
 
 
-@settings(deadline=None)
 @given(tied_pairs())
 def test_nothing_ranks_better_than_the_truth(pair: tuple[np.ndarray, np.ndarray]) -> None:
     actual, score = pair
@@ -242,7 +235,6 @@ def test_nothing_ranks_better_than_the_truth(pair: tuple[np.ndarray, np.ndarray]
     assert expected(actual, score) ** 2 <= most + 1e-12
 
 
-@settings(deadline=None)
 @given(tied_pairs())
 def test_decile_calibration_keeps_the_totals(pair: tuple[np.ndarray, np.ndarray]) -> None:
     actual, prediction = pair

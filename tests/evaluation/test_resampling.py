@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clv.evaluation import resampling
@@ -20,7 +20,6 @@ def skewed(n: int, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return actual, {"smooth": 20 * (past + 0.2) * rng.uniform(0.9, 1.1, n), "tied": 20 * past}
 
 
-@settings(deadline=None)
 @given(st.integers(3, 60), st.integers(0, 1_000))
 def test_each_resample_is_the_metric_of_the_drawn_rows(n: int, seed: int) -> None:
     actual, methods = skewed(n, seed)

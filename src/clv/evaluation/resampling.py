@@ -160,11 +160,14 @@ def _bootstrap(
     found: dict[str, list[dict[str, Floats]]] = {name: [] for name in methods}
     for weights in _weights(actual.size, resamples, np.random.default_rng(seed)):
         total = weights @ actual
-        truth_ranks = _truth_ranks(truth, weights)
-        perfect = _curve(truth, weights, actual, total).area
+        drawn = truth.running(weights)
+        truth_ranks = _truth_ranks(truth, drawn, weights)
+        value = weights * actual
+        perfect = _curve(truth, drawn, value, total).area
         for name, prediction in methods.items():
             score = sorted_methods[name]
-            curve = _curve(score, weights, actual, total)
+            drawn = score.running(weights)
+            curve = _curve(score, drawn, value, total)
             relative = _ratio(weights @ prediction, total) - 1
             found[name].append(
                 {
@@ -172,7 +175,7 @@ def _bootstrap(
                     "absolute_bias": np.abs(relative),
                     "mean_absolute_error": weights @ np.abs(errors[name]) / actual.size,
                     "root_mean_squared_error": np.sqrt(weights @ errors[name] ** 2 / actual.size),
-                    **_spearman(truth_ranks, score, weights),
+                    **_spearman(truth_ranks, score, drawn),
                     "normalised_gini": _ratio(curve.area, perfect),
                     "top_share_captured": curve.at(top),
                 }
@@ -252,10 +255,9 @@ class _Curve(NamedTuple):
         return result
 
 
-def _curve(score: _Sorted, weights: Floats, actual: Floats, total: Floats) -> _Curve:
-    customers = score.running(weights)
+def _curve(score: _Sorted, customers: Floats, value_drawn: Floats, total: Floats) -> _Curve:
     usable = np.where(total > 0, total, np.nan)[:, None]
-    value = score.running(weights * actual) / usable
+    value = score.running(value_drawn) / usable
     # trapezoids: each tie's customers times the mean of the curve at its two ends
     middle = value - _steps(value) / 2
     area = np.einsum("ij,ij->i", _steps(customers), middle) / customers[:, -1] - 0.5
@@ -267,24 +269,22 @@ class _TruthRanks(NamedTuple):
     spread: Floats
 
 
-def _centred_ranks(ordered: _Sorted, weights: Floats) -> tuple[Floats, Floats]:
+def _centred_ranks(running: Floats) -> tuple[Floats, Floats]:
     """Mid-ranks less their mean, per tie, and how many drawn customers share each."""
-    running = ordered.running(weights)
     drawn = _steps(running)
-    n = weights[:1].sum()
-    return n / 2 - (running - drawn / 2), drawn
+    return running[:, -1:] / 2 - (running - drawn / 2), drawn
 
 
-def _truth_ranks(truth: _Sorted, weights: Floats) -> _TruthRanks:
-    ranks, drawn = _centred_ranks(truth, weights)
+def _truth_ranks(truth: _Sorted, running: Floats, weights: Floats) -> _TruthRanks:
+    ranks, drawn = _centred_ranks(running)
     weighted = weights * np.take(ranks, truth.tie_of, axis=1)
     return _TruthRanks(weighted, np.einsum("ij,ij,ij->i", drawn, ranks, ranks))
 
 
-def _spearman(truth: _TruthRanks, score: _Sorted, weights: Floats) -> dict[str, Floats]:
-    ranks, drawn = _centred_ranks(score, weights)
+def _spearman(truth: _TruthRanks, score: _Sorted, running: Floats) -> dict[str, Floats]:
+    ranks, drawn = _centred_ranks(running)
     product = np.einsum("ij,ij->i", _steps(score.running(truth.weighted)), ranks)
-    n = weights.shape[1]
+    n = truth.weighted.shape[1]
     scale = np.sqrt(truth.spread * np.einsum("ij,ij,ij->i", drawn, ranks, ranks))
     return {
         "spearman": _ratio(product, scale),

@@ -1,0 +1,126 @@
+"""Do the intervals hold: how often what happened lies within what was held possible."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv.errors import FitError
+from clv.evaluation import metrics
+from clv.fitted import HISTORY_COLUMNS, FittedPurchases
+from clv.numerics.compress import compress
+from clv.numerics.histories import PurchaseHistory
+from clv.tables.rfm import RFM
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.5, 0.8, 0.9)
+
+_MOST_PURCHASES = 100_000
+"""No distribution of purchases is followed beyond this count."""
+
+
+class CountDistribution(NamedTuple):
+    """Where the actual counts lie in their predictive distributions, and its central intervals.
+
+    Attributes
+    ----------
+    below, up_to
+        P(N < n) and P(N <= n) at each customer's actual count n, shape (n_customers,).
+    low, high
+        By level: ends of the central interval, shape (n_customers,), whole numbers.
+    """
+
+    below: Floats
+    up_to: Floats
+    low: dict[float, Floats]
+    high: dict[float, Floats]
+
+    def rows(self, actual: Floats) -> list[dict[str, Any]]:
+        """Coverage of each level, as rows of a table."""
+        return [
+            {
+                "figure": "purchases",
+                "level": level,
+                "pit_coverage": metrics.pit_coverage(self.below, self.up_to, level),
+                "coverage": metrics.interval_coverage(actual, self.low[level], self.high[level]),
+                "width": metrics.interval_width(self.low[level], self.high[level]),
+                "interval_score": metrics.interval_score(
+                    actual, self.low[level], self.high[level], level
+                ),
+            }
+            for level in self.low
+        ]
+
+
+def count_distribution(
+    fitted: FittedPurchases,
+    rfm: RFM,
+    horizon: float,
+    actual: Floats,
+    levels: tuple[float, ...] = LEVELS,
+) -> CountDistribution:
+    """Sum up P(n purchases within the horizon), n = 0, 1, 2, ... as far as it is needed.
+
+    Customers with the same history and the same actual count are computed once, and each only
+    until both the actual count and the highest quantile are passed.
+
+    Parameters
+    ----------
+    fitted
+        A purchase model in the time unit of the table.
+    rfm
+        Table with n customers.
+    horizon
+        In that unit.
+    actual
+        Purchases that each customer made, shape (n,).
+    levels
+        Of the central intervals: their ends are the smallest counts with P(N <= n) at least
+        ``(1 - level) / 2`` and ``(1 + level) / 2``.
+    """
+    rows = compress([*(rfm.array(name) for name in HISTORY_COLUMNS), actual])
+    history, count = PurchaseHistory(*rows.columns[:-1]), rows.columns[-1]
+    # 1e-12: a sum of probabilities may stay below its limit by rounding
+    wanted = np.array([(1 + sign * level) / 2 for level in levels for sign in (-1, 1)]) - 1e-12
+    ends = np.zeros((wanted.size, count.size))
+    below, up_to = np.zeros(count.size), np.zeros(count.size)
+    reached = np.zeros(count.size)
+    active = np.arange(count.size)
+    for n in range(_MOST_PURCHASES):
+        before = reached[active]
+        after = np.minimum(before + _probability(fitted, history.take(active), n, horizon), 1.0)
+        reached[active] = after
+        here = count[active] == n
+        below[active[here]], up_to[active[here]] = before[here], after[here]
+        for end, probability in zip(ends, wanted, strict=True):
+            end[active[(before < probability) & (after >= probability)]] = n
+        active = active[(count[active] > n) | (after < wanted.max())]
+        if active.size == 0:
+            break
+    else:
+        raise FitError(
+            f"the predictive distribution of purchases does not end: {active.size:,} customers may "
+            f"buy more than {_MOST_PURCHASES:,} times within {horizon:g} {rfm.time_unit}s"
+        )
+    spread = [end[rows.inverse] for end in ends]
+    return CountDistribution(
+        below[rows.inverse],
+        up_to[rows.inverse],
+        dict(zip(levels, spread[::2], strict=True)),
+        dict(zip(levels, spread[1::2], strict=True)),
+    )
+
+
+def _probability(fitted: FittedPurchases, history: PurchaseHistory, n: int, t: float) -> Floats:
+    family = fitted.family
+
+    def pmf(parameters: Any) -> Floats:
+        alive = family.probability_alive(parameters, history)
+        state = family.alive_state(parameters, history)
+        within = np.asarray(alive * family.purchase_count_pmf(state, n, t))
+        return within + (1.0 - alive) if n == 0 else within
+
+    return fitted._average(pmf)

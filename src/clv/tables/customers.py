@@ -1,0 +1,166 @@
+"""The customers table: what is known of customers beyond their transactions."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from clv.errors import DataError, MissingColumnError, UnsupportedFrameError
+
+Floats = NDArray[np.float64]
+
+COSTS = ("acquisition_cost", "cost_to_serve")
+
+
+class MatchedCustomers(NamedTuple):
+    """A customers table, and which of its rows belongs to each row of the RFM table (or -1)."""
+
+    table: nw.DataFrame[Any]
+    row: NDArray[np.int64]
+
+    @property
+    def known(self) -> list[str]:
+        """The cost columns that it has."""
+        return [c for c in COSTS if c in self.table.columns]
+
+    def columns(self, total_margin: Floats) -> dict[str, Floats]:
+        """Costs, and what they leave of the margin; shape (n,) each."""
+        costs = {column: self.numbers(column) for column in self.known}
+        return {**costs, "net": total_margin - sum(costs.values())}
+
+    def numbers(self, column: str) -> Floats:
+        """Values of a column, shape (n,); missing where there are none.
+
+        Raises
+        ------
+        DataError
+            If they are no numbers, infinite, or negative costs.
+        """
+        values = _numbers(self.table, column)
+        if column in COSTS:
+            _refuse(values < 0, column, "negative", values)
+        return np.where(self.row >= 0, values[self.row], np.nan)
+
+    def notes(self) -> list[str]:
+        """What could not be matched, in words."""
+        found = []
+        without = int((self.row < 0).sum())
+        unused = len(self.table) - (self.row.size - without)
+        if without:
+            found.append(
+                f"{without:,} of {self.row.size:,} customers are not in the customers table: net "
+                "is missing for them."
+            )
+        if unused:
+            found.append(f"{unused:,} rows of the customers table belong to nobody in the table.")
+        for column in self.known:
+            unknown = int((np.isnan(self.numbers(column)) & (self.row >= 0)).sum())
+            if unknown:
+                found.append(
+                    f"{column} is missing for {unknown:,} matched customers, and so is their net."
+                )
+        if len(self.known) == 1:
+            found.append(
+                "The customers table has no cost_to_serve: net is total margin less acquisition "
+                "cost only."
+            )
+        return found
+
+
+def match_customers(customer_ids: Any, customers: Any) -> MatchedCustomers:
+    """Find each customer's row in a customers table.
+
+    Parameters
+    ----------
+    customer_ids
+        Series of n ids, of any engine.
+    customers
+        Data frame of any engine with `customer_id`, `acquisition_cost` and perhaps more.
+
+    Raises
+    ------
+    UnsupportedFrameError
+        If it is no data frame.
+    MissingColumnError
+        If it lacks a column.
+    DataError
+        If its ids are of another kind, occur twice, or none is among `customer_ids`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> customers = pd.DataFrame({"customer_id": ["b", "a"], "acquisition_cost": [4.0, 9.0]})
+    >>> match_customers(pd.Series(["a", "b", "c"]), customers).numbers("acquisition_cost")
+    array([ 9.,  4., nan])
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        frame = nw.from_native(customers)
+    except TypeError as error:
+        raise UnsupportedFrameError(
+            f"customers is a {type(customers).__name__}, which is no data frame that is known; "
+            "give a pandas, Polars or PyArrow frame"
+        ) from error
+    table = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    for column in ("customer_id", "acquisition_cost"):
+        if column not in table.columns:
+            raise MissingColumnError(
+                f"the customers table has no column {column!r}; it has {', '.join(table.columns)}"
+            )
+    ours, theirs = (
+        nw.from_native(ids, series_only=True).to_arrow()
+        for ids in (customer_ids, table["customer_id"].to_native())
+    )
+    try:
+        theirs = theirs.cast(ours.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"customer_id is {theirs.type} in the customers table and {ours.type} in the "
+            "transactions; make them the same"
+        ) from error
+    if isinstance(theirs, pa.ChunkedArray):
+        theirs = theirs.combine_chunks()
+    twice = len(theirs) - pc.count_distinct(theirs, mode="all").as_py()
+    if twice:
+        counts = pc.value_counts(theirs)
+        repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+        raise DataError(
+            f"customer_id occurs more than once in {twice:,} rows of the customers table, the "
+            f"first is {repeated[0]['values'].as_py()!r}; keep one row per customer"
+        )
+    row = pc.fill_null(pc.index_in(ours, value_set=theirs), -1)
+    matched = row.to_numpy().astype(np.int64)
+    if not np.any(matched >= 0):
+        raise DataError(
+            f"no customer_id of the customers table is in the transactions: they look like "
+            f"{theirs[0].as_py()!r} there and {ours[0].as_py()!r} here"
+            if len(theirs)
+            else "the customers table is empty"
+        )
+    return MatchedCustomers(table, matched)
+
+
+def _numbers(table: nw.DataFrame[Any], column: str) -> Floats:
+    series = table[column]
+    try:
+        values = series.cast(nw.Float64).to_numpy().astype(np.float64)
+    except Exception as error:  # each engine has its own way of refusing text
+        raise DataError(
+            f"{column} of the customers table cannot be read as numbers ({series.dtype})"
+        ) from error
+    _refuse(np.isinf(values), column, "infinite", values)
+    return values
+
+
+def _refuse(bad: NDArray[np.bool_], column: str, what: str, values: Floats) -> None:
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise DataError(
+            f"{column} of the customers table is {what} in {int(bad.sum()):,} rows, the first is "
+            f"row {first + 1} ({values[first]}); correct them or leave them missing"
+        )
