@@ -95,7 +95,7 @@ def purchase_days(lines: Lines, end: int) -> Days:
     ids = frame["customer_id"]
     is_start = _is_start(ids)
     return Days(
-        ids=ids.filter(is_start.tolist()) if len(ids) < 2 else ids[np.flatnonzero(is_start)],
+        ids=ids[np.flatnonzero(is_start)],
         customer=np.cumsum(is_start) - 1,
         day=frame["day"].to_numpy().astype(np.int64, copy=False),
         value=frame["value"].to_numpy(),
@@ -182,7 +182,7 @@ def _holdout_columns(
 
 def _unmatched(customer: IntArray, amounts: FloatArray) -> UnmatchedRefunds:
     rows = np.flatnonzero(amounts)
-    return UnmatchedRefunds(int(np.unique(customer[rows]).size), float(amounts[rows].sum()))
+    return UnmatchedRefunds(_starts(customer[rows]).size, float(amounts[rows].sum()))
 
 
 def _unmatched_note(unmatched: UnmatchedRefunds) -> list[str]:
@@ -196,7 +196,7 @@ def _unmatched_note(unmatched: UnmatchedRefunds) -> list[str]:
 
 
 def _left_out(days: Days, is_known: BoolArray, kept: int, horizon: int) -> list[str]:
-    seen = int(np.unique(days.customer[is_known]).size)
+    seen = len(days.ids) if is_known.all() else _starts(days.customer[is_known]).size
     notes = []
     if len(days.ids) > seen:
         notes.append(
