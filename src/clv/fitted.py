@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -111,6 +111,10 @@ class Fitted:
         """Schwarz's criterion, ``k ln(customers) - 2 lnL``."""
         return len(self.estimates) * math.log(self.n_customers) - 2 * self.log_likelihood
 
+    def at(self, parameters: Array) -> Self:
+        """The same model at other parameter values, shape (k,), without uncertainty."""
+        return replace(self, estimates=np.asarray(parameters), method="given")
+
     def summary(self) -> Any:
         """Parameters with standard errors and 90 % intervals, as a pandas DataFrame."""
         import pandas as pd
@@ -187,7 +191,7 @@ class FittedPurchases(Fitted):
     def survival(self, rfm: RFM, horizon: float | str) -> Array:
         """P(still alive at the end of the horizon), shape (n,)."""
         t = parse_horizon(horizon, self.time_unit)
-        return self._of_living(rfm, lambda state: self.family.survival(state, t))
+        return self.of_living(rfm, lambda state: self.family.survival(state, t))[0]
 
     def churn_probability(self, rfm: RFM, horizon: float | str) -> Array:
         """1 - survival: gone by the end of the horizon, or gone already."""
@@ -200,22 +204,19 @@ class FittedPurchases(Fitted):
     def expected_purchases(self, rfm: RFM, horizon: float | str) -> Array:
         """E[purchases in (T, T + horizon] | history], shape (n,)."""
         t = parse_horizon(horizon, self.time_unit)
-        return self._of_living(rfm, lambda state: self.family.expected_purchases(state, t))
+        return self.of_living(rfm, lambda state: self.family.expected_purchases(state, t))[0]
 
     def probability_no_purchase(self, rfm: RFM, horizon: float | str) -> Array:
         """P(no purchase in (T, T + horizon] | history), shape (n,)."""
-        t = parse_horizon(horizon, self.time_unit)
+        t = math.inf if horizon == math.inf else parse_horizon(horizon, self.time_unit)
         return np.asarray(
             1.0
-            - self._of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, t))
+            - self.of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, t))[0]
         )
 
     def probability_never_again(self, rfm: RFM) -> Array:
         """P(no purchase ever again | history), shape (n,)."""
-        return np.asarray(
-            1.0
-            - self._of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, np.inf))
-        )
+        return self.probability_no_purchase(rfm, math.inf)
 
     def discounted_expected_purchases(
         self, rfm: RFM, horizon: float | str | None = None, discount_rate: float = 0.1
@@ -241,9 +242,11 @@ class FittedPurchases(Fitted):
         InfiniteValueError
             Without horizon and discounting, when expected purchases are infinite.
         """
-        return self._of_living(rfm, self.discounter(horizon, discount_rate))
+        return self.of_living(rfm, self.discounter(horizon, discount_rate))[0]
 
-    def discounter(self, horizon: float | str | None, discount_rate: float) -> Callable[[Any], Array]:
+    def discounter(
+        self, horizon: float | str | None, discount_rate: float
+    ) -> Callable[[Any], Array]:
         """The function of a state that `discounted_expected_purchases` averages."""
         delta = discount_rate_per_unit(discount_rate, self.time_unit)
         if horizon is None:
@@ -271,6 +274,12 @@ class FittedPurchases(Fitted):
         InfiniteValueError
             Without horizon and discounting.
         """
+        return self.of_living(rfm, self.lifetime_discounter(horizon, discount_rate))[0]
+
+    def lifetime_discounter(
+        self, horizon: float | str | None, discount_rate: float
+    ) -> Callable[[Any], Array]:
+        """The function of a state that `discounted_expected_lifetime` averages."""
         delta = discount_rate_per_unit(discount_rate, self.time_unit)
         if horizon is None and delta == 0:
             raise InfiniteValueError(
@@ -278,11 +287,8 @@ class FittedPurchases(Fitted):
                 "discounting; give a horizon or a discount_rate above 0"
             )
         t = math.inf if horizon is None else parse_horizon(horizon, self.time_unit)
-        return self._of_living(
-            rfm,
-            lambda state: quadrature.discounted_time(
-                lambda s: self.family.survival(state, s), t, delta, self.family.time_scale(state)
-            ),
+        return lambda state: quadrature.discounted_time(
+            lambda s: self.family.survival(state, s), t, delta, self.family.time_scale(state)
         )
 
     def next_purchase_quantile(self, rfm: RFM, q: float) -> Array:
@@ -294,15 +300,15 @@ class FittedPurchases(Fitted):
         if not 0 < q < 1:
             raise DataError(f"q must lie strictly between 0 and 1, not {q!r}")
         self.check_table(rfm)
-        alive = self.probability_alive(rfm)
-        states = rfm.distinct(*self.family.STATE_COLUMNS)
-        history = self.history_of(states.columns)
-        needed = np.minimum(q / np.maximum(alive, q), 1.0)
+        rows = rfm.distinct(*HISTORY_COLUMNS)
+        history = PurchaseHistory(*rows.columns)
         parameters = self.family.Parameters(*self.estimates)
-        state = self.family.alive_state(parameters, history.take(states.inverse))
-        return np.asarray(
-            np.where(alive > q, self.family.next_purchase_quantile(state, needed), np.inf)
-        )
+        alive = self.family.probability_alive(parameters, history)
+        can = np.flatnonzero(alive > q)
+        state = self.family.alive_state(parameters, history.take(can))
+        time = np.full(len(alive), np.inf)
+        time[can] = self.family.next_purchase_quantile(state, q / alive[can])
+        return time[rows.inverse]
 
     def purchase_count_pmf(
         self, n: Any, horizon: float | str, rfm: RFM | None = None
@@ -395,30 +401,30 @@ class FittedPurchases(Fitted):
         given = dict(zip(self.family.STATE_COLUMNS, columns, strict=True))
         return PurchaseHistory(*(given.get(name, blank) for name in HISTORY_COLUMNS))
 
-    def _of_living(self, rfm: RFM, function: Callable[[Any], Array]) -> Array:
-        """``P(alive) * function(state)`` for every row of the table.
+    def of_living(self, rfm: RFM, *functions: Callable[[Any], Array]) -> list[Array]:
+        """``P(alive) * function(state)`` for every row of the table, for each function.
 
-        Both are computed once per distinct row, and the state, which fewer columns decide,
-        once per distinct state.
+        P(alive) is computed once per distinct row, and what a state decides once per distinct
+        state, for all functions together.
         """
         self.check_table(rfm)
         rows = rfm.distinct(*HISTORY_COLUMNS)
         states = rfm.distinct(*self.family.STATE_COLUMNS)
         history = PurchaseHistory(*rows.columns)
         known = self.history_of(states.columns)
-        if len(self._points()) == 1:
-            parameters = self._points()[0]
-            of_state = function(self.family.alive_state(parameters, known))
-            alive = self.family.probability_alive(parameters, history)
-            return np.asarray(alive[rows.inverse] * of_state[states.inverse])
-        to_state = rfm.state_of_row(HISTORY_COLUMNS, self.family.STATE_COLUMNS)
-
-        def product(parameters: Any) -> Array:
-            of_state = function(self.family.alive_state(parameters, known))
-            alive = self.family.probability_alive(parameters, history)
-            return np.asarray(alive * of_state[to_state])
-
-        return self._average(product)[rows.inverse]
+        points = self._points()
+        if len(points) == 1:
+            state = self.family.alive_state(points[0], known)
+            alive = self.family.probability_alive(points[0], history)[rows.inverse]
+            return [alive * function(state)[states.inverse] for function in functions]
+        of_row = rfm.state_of_row(HISTORY_COLUMNS, self.family.STATE_COLUMNS)
+        totals = [np.zeros(len(rows.weights)) for _ in functions]
+        for point in points:
+            state = self.family.alive_state(point, known)
+            alive = self.family.probability_alive(point, history)
+            for total, function in zip(totals, functions, strict=True):
+                total += alive * function(state)[of_row]
+        return [(total / len(points))[rows.inverse] for total in totals]
 
     def _purchases_ever(self, state: Any) -> Array:
         ever = getattr(self.family, "expected_purchases_ever", None)

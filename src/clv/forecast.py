@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -13,10 +14,11 @@ from clv.errors import DataError, InfiniteValueError, UnitMismatchError
 from clv.fitted import FittedPurchases, FittedSpend
 from clv.history import historical_value
 from clv.numerics.backend import Array
-from clv.predictive import Intervals, expected, predictive
+from clv.predictive import Predictions, expected, predictive
 from clv.tables._frame import Table
 from clv.tables.rfm import RFM
-from clv.units import DAYS_PER_UNIT, discount_rate_per_unit, parse_horizon
+from clv.totals import Total, forecast_totals
+from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, discount_rate_per_unit, parse_horizon
 
 IntervalKind = Literal["predictive", "expected"]
 
@@ -37,8 +39,8 @@ class Forecast(Table):
     interval, interval_kind
         Nominal probability of the ``_low`` and ``_high`` columns, and what they are intervals
         of: "predictive" (what the customer will do) or "expected" (the expected value).
-    total
-        Sums over all customers, with a predictive interval of the value: see `Total`.
+    totals
+        Sums over all customers with intervals of the same kind; see `Total`.
     """
 
     as_of: date | None = None
@@ -47,7 +49,27 @@ class Forecast(Table):
     discount_rate: float = 0.0
     interval: float | None = None
     interval_kind: IntervalKind = "predictive"
+    totals: tuple[Total, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def _title(self) -> str:
+        ahead = "without end" if self.horizon is None else f"{self.horizon:g} {self.time_unit}s"
+        start = "" if self.as_of is None else f" from {self.as_of}"
+        return f"Forecast of {len(self):,} customers, {ahead}{start}"
+
+    def _remarks(self) -> tuple[str, ...]:
+        if self.interval is None:
+            return self.notes
+        meaning = {
+            "predictive": "what a customer will do",
+            "expected": "how well the expected value is known, not what a customer will do",
+        }[self.interval_kind]
+        kind = f"{self.interval:.0%} {self.interval_kind} intervals ({meaning})"
+        return (
+            *(total.sentence(self.interval_kind) for total in self.totals),
+            f"_low and _high are {kind}.",
+            *self.notes,
+        )
 
 
 def forecast(
@@ -168,47 +190,55 @@ def forecast(
     )
     notes = [*purchases.notes, *spend.notes]
 
-    alive = purchases.probability_alive(rfm)
-    discounted = purchases.discounted_expected_purchases(rfm, horizon, discount_rate)
+    family = purchases.family
+    discounter = purchases.discounter(horizon, discount_rate)
     level = spend.expected_spend(rfm)
-    value = discounted * level * margin
-    cost: Array | float = 0.0
+    # one pass for all that is P(alive) times a function of the state
+    wanted: dict[str, Callable[[Any], Array]] = {
+        "probability_alive": lambda s: np.ones(np.broadcast(*s).shape),
+        "discounted_expected_purchases": discounter,
+        "some_purchase_ever": lambda s: 1.0 - family.no_purchase_probability(s, math.inf),
+    }
+    if horizon is not None:
+        wanted["survival"] = lambda s: family.survival(s, t)
+        wanted["some_purchase"] = lambda s: 1.0 - family.no_purchase_probability(s, t)
+        wanted["expected_purchases"] = lambda s: family.expected_purchases(s, t)
     if np.any(yearly_cost):
-        cost = (
-            yearly_cost
-            * (DAYS_PER_UNIT[unit] / DAYS_PER_UNIT["year"])
-            * purchases.discounted_expected_lifetime(rfm, horizon, discount_rate)
-        )
-    residual = value - cost
+        wanted["lifetime"] = purchases.lifetime_discounter(horizon, discount_rate)
+    found = dict(zip(wanted, purchases.of_living(rfm, *wanted.values()), strict=True))
     if horizon is None:
-        survival = np.zeros(len(rfm))
-        count, never_within = _without_horizon(purchases, rfm, notes)
-    else:
-        survival = purchases.survival(rfm, t)
-        count = discounted if delta == 0 else purchases.expected_purchases(rfm, t)
-        never_within = purchases.probability_no_purchase(rfm, t)
+        found["survival"] = np.zeros(len(rfm))
+        found["some_purchase"] = found["some_purchase_ever"]
+        found["expected_purchases"] = _purchases_ever(purchases, rfm, notes)
+    alive, discounted = found["probability_alive"], found["discounted_expected_purchases"]
+    cost: Array | float = 0.0
+    if "lifetime" in found:
+        cost = yearly_cost * (DAYS_PER_UNIT[unit] / DAYS_PER_YEAR) * found["lifetime"]
+    residual = discounted * level * margin - cost
     historical = _historical(rfm, margin, customers, notes)
 
     columns: dict[str, Any] = {
         "customer_id": rfm.customer_ids,
         "probability_alive": alive,
-        "survival": survival,
-        "churn_probability": 1.0 - survival,
-        "expected_purchases": count,
+        "survival": found["survival"],
+        "churn_probability": 1.0 - found["survival"],
+        "expected_purchases": found["expected_purchases"],
         "discounted_expected_purchases": discounted,
         "expected_spend": level,
         "residual_value": residual,
         "historical_value": historical,
         "lifetime_value": historical + residual,
-        "probability_no_purchase": never_within,
-        "probability_never_again": purchases.probability_never_again(rfm),
+        "probability_no_purchase": 1.0 - found["some_purchase"],
+        "probability_never_again": 1.0 - found["some_purchase_ever"],
     }
+    totals: tuple[Total, ...] = ()
     if interval is not None:
         if interval_kind == "predictive":
             ends = predictive(
                 rfm,
                 purchases,
                 spend,
+                alive=alive,
                 horizon=_finite_or_discounted(t, delta),
                 delta=delta,
                 interval=interval,
@@ -220,13 +250,25 @@ def forecast(
                 rfm,
                 purchases,
                 spend,
-                count=None
-                if horizon is None
-                else lambda state: purchases.family.expected_purchases(state, t),
-                discounted=purchases.discounter(horizon, discount_rate),
+                count=wanted.get("expected_purchases"),
+                discounted=discounter,
                 interval=interval,
             )
         columns |= _interval_columns(ends, margin, cost, historical, horizon is None)
+        totals = forecast_totals(
+            rfm,
+            purchases,
+            spend,
+            {
+                name: wanted[name]
+                for name in ("expected_purchases", "discounted_expected_purchases")
+                if name in wanted
+            },
+            margin=margin,
+            residual=residual,
+            variances=ends if interval_kind == "predictive" else None,
+            interval=interval,
+        )
     columns |= _next_purchase_dates(purchases, rfm, next_purchase_limit, notes)
     return Forecast(
         **Table.parts({name: columns[name] for name in _ORDER if name in columns}, like=rfm),
@@ -236,6 +278,7 @@ def forecast(
         discount_rate=discount_rate,
         interval=interval,
         interval_kind=interval_kind,
+        totals=totals,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -286,19 +329,16 @@ def _finite_or_discounted(t: float, delta: float) -> float:
     return t
 
 
-def _without_horizon(
-    purchases: FittedPurchases, rfm: RFM, notes: list[str]
-) -> tuple[Array, Array]:
-    """Expected purchases ever, missing where infinite, and P(no purchase ever)."""
-    never = purchases.probability_never_again(rfm)
+def _purchases_ever(purchases: FittedPurchases, rfm: RFM, notes: list[str]) -> Array:
+    """Expected purchases without end, missing where infinite."""
     try:
-        return purchases.discounted_expected_purchases(rfm, None, 0.0), never
+        return purchases.discounted_expected_purchases(rfm, None, 0.0)
     except InfiniteValueError:
         notes.append(
             "Without a horizon the undiscounted number of purchases is infinite under these "
             "parameters: expected_purchases is missing, discounted_expected_purchases is not."
         )
-        return np.full(len(rfm), np.nan), never
+        return np.full(len(rfm), np.nan)
 
 
 def _historical(rfm: RFM, margin: Array, customers: Any, notes: list[str]) -> Array:
@@ -313,9 +353,9 @@ def _historical(rfm: RFM, margin: Array, customers: Any, notes: list[str]) -> Ar
 
 
 def _interval_columns(
-    ends: Intervals, margin: Array, cost: Array | float, historical: Array, perpetuity: bool
+    ends: Predictions, margin: Array, cost: Array | float, historical: Array, perpetuity: bool
 ) -> dict[str, Array]:
-    low, high = (end * margin - cost for end in ends.value)
+    low, high = (end * margin - cost for end in ends.value.interval)
     low, high = np.minimum(low, high), np.maximum(low, high)
     columns = {
         "residual_value_low": low,
@@ -324,7 +364,12 @@ def _interval_columns(
         "lifetime_value_high": historical + high,
     }
     if not perpetuity:
-        columns |= {"purchases_low": ends.purchases.low, "purchases_high": ends.purchases.high}
+        low, high = ends.purchases.interval
+        whole = not np.isnan(ends.purchases.variance).any()  # predictive: counts
+        columns |= {
+            "purchases_low": low.astype(np.int64) if whole else low,
+            "purchases_high": high.astype(np.int64) if whole else high,
+        }
     return columns
 
 

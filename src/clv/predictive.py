@@ -4,12 +4,16 @@
 they buy and spend, what then happens by chance, and what is not known of the parameters.
 *Expected* intervals say only how well the expected value is known. The two are never mixed.
 
-How predictive intervals of a million customers stay cheap, and exact: given alive, the
-future depends on few columns of the history (the state), so paths are simulated once per
-distinct state, and what they are worth in units of the customer's own spending scale. A
-customer's draws are these paths, kept or emptied by a coin with the customer's own
-P(alive), times the customer's own scale, draw by draw over the same parameter draws. Memory
-is bounded by working on blocks of states and on the customers who are in them.
+Predictive intervals of a million customers are cheap because, given alive, the future
+depends on few columns of the history (the state). Futures are simulated exactly, once per
+distinct state, over draws of the parameters, and put in order. A customer who is alive with
+probability A does nothing with probability 1 - A, so the quantile at level q of what they
+do is the quantile at level ``1 - (1 - q) / A`` of these futures: looked up, not simulated.
+What they spend is their own scale times a variable that depends on the state alone.
+
+Two uncertainties of second order are simplified: P(alive) is taken at its estimate, and the
+uncertain part of the spending scale is taken at the state's typical total rather than at
+each customer's own (it is exact for customers without repeat purchases).
 """
 
 from __future__ import annotations
@@ -27,15 +31,18 @@ from clv.numerics.compress import compress
 from clv.numerics.histories import PurchaseHistory, SpendHistory
 from clv.tables.rfm import RFM
 
-Indices = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.signedinteger[Any]]
 
-#: Parameter draws that intervals average over.
+#: Parameter draws that expected intervals use.
 PARAMETER_DRAWS = 100
 
-#: Purchases simulated at a time, and elements of a block of customers x draws.
-BLOCK = 4_000_000
+#: Simulated purchases, or elements of a matrix, held at a time.
+BLOCK = 2_000_000
 
-#: Without a horizon, paths end where a purchase is worth this share of one today.
+#: Futures simulated in all, at most; `MIN_DRAWS` per state, at least.
+MAX_FUTURES, MIN_DRAWS = 6_000_000, 200
+
+#: Without a horizon, futures end where a purchase is worth this share of one today.
 NEGLIGIBLE = 1e-4
 
 
@@ -46,20 +53,18 @@ class Interval(NamedTuple):
     high: Array
 
 
-class Intervals(NamedTuple):
-    """Of purchases, and of what they are worth discounted to today, before margin."""
+class Prediction(NamedTuple):
+    """Of purchases or of their discounted worth before margin."""
 
-    purchases: Interval
-    value: Interval
+    interval: Interval
+    variance: Array  #: of what each customer will do, shape (n,); nan when not wanted
 
 
-class _Customers(NamedTuple):
-    """Distinct combinations of history and mean value, ordered by state."""
+class Predictions(NamedTuple):
+    """Both."""
 
-    history: PurchaseHistory
-    spend: SpendHistory
-    state: Indices  #: ascending
-    inverse: Indices  #: customer -> row
+    purchases: Prediction
+    value: Prediction
 
 
 def predictive(
@@ -67,12 +72,13 @@ def predictive(
     purchases: FittedPurchases,
     spend: FittedSpend,
     *,
+    alive: Array,
     horizon: float,
     delta: float,
     interval: float,
     draws: int,
     seed: int,
-) -> Intervals:
+) -> Predictions:
     """Predictive intervals of purchases and value.
 
     Parameters
@@ -81,6 +87,8 @@ def predictive(
         Table with n customers.
     purchases, spend
         Fitted models.
+    alive
+        P(alive), shape (n,).
     horizon
         In the table's unit; infinite for a perpetuity, which needs ``delta > 0``.
     delta
@@ -88,56 +96,81 @@ def predictive(
     interval
         Nominal probability, such as 0.9; central.
     draws
-        Simulated futures per distinct state.
+        Futures per distinct state, lowered to `MIN_DRAWS` where states are many.
     seed
         Source of randomness; the same table and seed give the same intervals.
 
     Returns
     -------
-    Intervals
-        Arrays of shape (n,). Purchases are whole numbers.
+    Predictions
+        Arrays of shape (n,). Ends of purchases are whole numbers.
     """
-    states, of_customer = _states(rfm, purchases, spend)
-    customers = _distinct_customers(rfm, purchases, spend, of_customer)
-    parameters = _draws_of(purchases, draws, seed)
-    spend_parameters = _draws_of(spend, draws, seed + 1)
+    states, state_of = _states(rfm, purchases, spend)
+    draws = int(np.clip(MAX_FUTURES // len(states.count), min(MIN_DRAWS, draws), draws))
     rng = np.random.default_rng([seed, 1])
-    # the same coins for everybody, evenly spread: one value per draw, in random order
-    coins = rng.permutation((np.arange(draws) + 0.5) / draws)
-    tail = (1.0 - interval) / 2.0
-    ranks = tuple(max(math.ceil(q * draws - 1e-9) - 1, 0) for q in (tail, 1.0 - tail))
+    parameters, spend_parameters = _draws_of(purchases, draws, rng), _draws_of(spend, draws, rng)
+    middle = spend.family.Parameters(*spend.estimates)
+    own = spend.family.scale(middle, spend.history(rfm))
     ends = math.log(1 / NEGLIGIBLE) / delta if math.isinf(horizon) else horizon
 
-    n = len(customers.state)
-    result = Intervals(*(Interval(np.empty(n), np.empty(n)) for _ in range(2)))
+    # level of each end among the futures of the living, as an order statistic whose expected
+    # probability is that level; below the first one: nothing
+    tail = (1.0 - interval) / 2.0
+    with np.errstate(divide="ignore"):
+        ranks = [
+            np.clip(np.ceil((1.0 - (1.0 - q) / alive) * (draws + 1)), 0, draws).astype(np.int32)
+            for q in (tail, 1.0 - tail)
+        ]
+    order = np.argsort(state_of, kind="stable")
+    sorted_state = state_of[order]
+    result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
     for block in _blocks_of_states(purchases, states, ends, draws):
         known = PurchaseHistory(*(c[block, None] for c in states.history))
-        state = purchases.family.alive_state(parameters.each, known)
+        count = states.count[block, None]
         paths = purchases.family.sample_purchases(
-            state, ends, rng, (block.stop - block.start, draws)
+            purchases.family.alive_state(parameters, known),
+            ends,
+            rng,
+            (block.stop - block.start, draws),
         )
         factors = np.exp(-delta * paths.times) if delta else np.ones(len(paths.times))
-        totals = spend.family.sample_unit_totals(
-            spend_parameters.each, states.count[block, None], paths.counts, factors, rng
+        worth = spend.family.sample_unit_totals(
+            spend_parameters, count, paths.counts, factors, rng
         )
-        first, last = np.searchsorted(customers.state, [block.start, block.stop])
-        for rows in _blocks(int(first), int(last), max(1, BLOCK // draws)):
-            local = customers.state[rows] - block.start
-            alive = parameters.spread(
-                purchases.family.probability_alive(
-                    parameters.distinct, customers.history.take((rows, None))
-                )
-            )
-            living = coins < alive
-            scale = spend_parameters.spread(
-                spend.family.scale(
-                    spend_parameters.distinct, customers.spend.take((rows, None))
-                )
-            )
-            _order(np.where(living, paths.counts[local], 0), ranks, result.purchases, rows)
-            _order(np.where(living, totals[local] * scale, 0.0), ranks, result.value, rows)
-    back = customers.inverse
-    return Intervals(*(Interval(i.low[back], i.high[back]) for i in result))
+        typical = SpendHistory(count, np.full_like(count, spend.options["pooled_mean"]))
+        worth *= spend.family.scale(spend_parameters, typical) / spend.family.scale(
+            middle, typical
+        )
+        first, last = np.searchsorted(sorted_state, [block.start, block.stop])
+        rows = order[first:last]
+        local = state_of[rows] - block.start
+        for futures, prediction, scale in (
+            (paths.counts.astype(np.float64), result.purchases, 1.0),
+            (worth, result.value, own[rows]),
+        ):
+            _look_up(futures, local, rows, ranks, alive[rows], scale, prediction)
+    return result
+
+
+def _look_up(
+    futures: Array,
+    local: Indices,
+    rows: Indices,
+    ranks: list[npt.NDArray[np.int32]],
+    alive: Array,
+    scale: Array | float,
+    prediction: Prediction,
+) -> None:
+    """Fill in the customers `rows`, whose state is row `local` of the futures of the living."""
+    mean, mean_square = futures.mean(axis=1), np.mean(futures**2, axis=1)
+    prediction.variance[rows] = (
+        scale**2 * alive * (mean_square[local] - alive * mean[local] ** 2)
+    )
+    futures.sort(axis=1)
+    for end, rank in zip(prediction.interval, ranks, strict=True):
+        chosen = rank[rows]
+        found = futures[local, np.maximum(chosen - 1, 0)]
+        end[rows] = np.where(chosen > 0, found * scale, 0.0)
 
 
 def expected(
@@ -148,7 +181,7 @@ def expected(
     count: Callable[[Any], Array] | None,
     discounted: Callable[[Any], Array],
     interval: float,
-) -> Intervals:
+) -> Predictions:
     """Intervals of the expected purchases and value: parameter uncertainty only.
 
     Parameters
@@ -159,45 +192,43 @@ def expected(
         Functions of a state: expected purchases within the horizon (None: not wanted), and
         discounted expected purchases.
     """
-    states, of_customer = _states(rfm, purchases, spend)
-    customers = _distinct_customers(rfm, purchases, spend, of_customer)
+    rng = np.random.default_rng(2)
     width = min(PARAMETER_DRAWS, len(purchases.draws), len(spend.draws))
-    parameters = _draws_of(purchases, width, 0).distinct
-    spend_parameters = _draws_of(spend, width, 1).distinct
+    parameters, spend_parameters = _draws_of(purchases, width, rng), _draws_of(spend, width, rng)
+    states, state_of = _states(rfm, purchases, spend)
+    known_spend = spend.history(rfm)
     tail = (1.0 - interval) / 2.0
-    n = len(customers.state)
-    result = Intervals(*(Interval(np.full(n, np.nan), np.full(n, np.nan)) for _ in range(2)))
-    for rows in _blocks(0, n, max(1, BLOCK // width)):
-        history = customers.history.take((rows, None))
-        used, local = np.unique(customers.state[rows], return_inverse=True)
+    result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
+    order = np.argsort(state_of, kind="stable")
+    for start in range(0, len(order), max(1, BLOCK // width)):
+        rows = order[start : start + max(1, BLOCK // width)]
+        history = PurchaseHistory(*(rfm.array(name)[rows, None] for name in HISTORY_COLUMNS))
+        used, local = np.unique(state_of[rows], return_inverse=True)
         known = PurchaseHistory(*(c[used, None] for c in states.history))
         state = purchases.family.alive_state(parameters, known)
-        state = type(state)(*(np.broadcast_to(s, (len(used), width)) for s in state))
-        flat = type(state)(*(s.reshape(-1) for s in state))
+        flat = type(state)(*(np.broadcast_to(s, (len(used), width)).reshape(-1) for s in state))
         alive = purchases.family.probability_alive(parameters, history)
-        level = spend.family.expected_spend(
-            spend_parameters, customers.spend.take((rows, None))
-        )
+        level = spend.family.expected_spend(spend_parameters, known_spend.take((rows, None)))
         level = np.where(np.isfinite(level), level, spend.options["pooled_mean"])
-        worth = alive * level * discounted(flat).reshape(len(used), -1)[local]
-        for target, matrix in (
-            (result.value, worth),
-            (
-                result.purchases,
-                None
-                if count is None
-                else alive * count(flat).reshape(len(used), -1)[local],
-            ),
-        ):
-            if matrix is not None:
-                target.low[rows], target.high[rows] = np.quantile(
-                    matrix, [tail, 1.0 - tail], axis=1
-                )
-    back = customers.inverse
-    return Intervals(*(Interval(i.low[back], i.high[back]) for i in result))
+        worth = alive * level * discounted(flat).reshape(len(used), width)[local]
+        _quantiles(result.value, rows, worth, tail)
+        if count is not None:
+            bought = alive * count(flat).reshape(len(used), width)[local]
+            _quantiles(result.purchases, rows, bought, tail)
+    return result
 
 
-# --- who is simulated, and with which parameters ----------------------------------------------
+def _quantiles(prediction: Prediction, rows: Indices, matrix: Array, tail: float) -> None:
+    low, high = np.quantile(matrix, [tail, 1.0 - tail], axis=1)
+    prediction.interval.low[rows], prediction.interval.high[rows] = low, high
+
+
+def _empty(n: int) -> Prediction:
+    low, high, variance = (np.full(n, np.nan) for _ in range(3))
+    return Prediction(Interval(low, high), variance)
+
+
+# --- which states, with which parameters --------------------------------------------------------
 
 
 class _States(NamedTuple):
@@ -209,70 +240,22 @@ class _States(NamedTuple):
 
 def _states(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> tuple[_States, Indices]:
     rows = rfm.distinct(*purchases.family.STATE_COLUMNS)
-    count = spend.history(rfm).count
-    joined = compress([rows.inverse.astype(np.float64), count])
+    joined = compress([rows.inverse, spend.history(rfm).count])
     columns = tuple(column[joined.columns[0].astype(np.int64)] for column in rows.columns)
-    return (
-        _States(purchases.history_of(columns), joined.columns[1]),
-        joined.inverse.astype(np.int64),
-    )
+    return _States(purchases.history_of(columns), joined.columns[1]), joined.inverse
 
 
-def _distinct_customers(
-    rfm: RFM, purchases: FittedPurchases, spend: FittedSpend, of_customer: Indices
-) -> _Customers:
-    """Customers without a mean value are alike when their histories are; the others differ."""
-    row_of = rfm.distinct(*HISTORY_COLUMNS).inverse
-    known = spend.history(rfm)
-    alike = np.flatnonzero(known.count == 0)
-    _, first, back = np.unique(row_of[alike], return_index=True, return_inverse=True)
-    single = np.flatnonzero(known.count > 0)
-    chosen = np.concatenate([alike[first], single])
-    inverse = np.empty(len(rfm), dtype=np.int64)
-    inverse[alike] = back
-    inverse[single] = np.arange(len(first), len(chosen))
-    order = np.argsort(of_customer[chosen], kind="stable")
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    chosen = chosen[order]
-    history = PurchaseHistory(*(rfm.array(name)[chosen] for name in HISTORY_COLUMNS))
-    return _Customers(history, known.take(chosen), of_customer[chosen], rank[inverse])
-
-
-class _Draws(NamedTuple):
-    """Parameter draws as rows: the distinct ones (1, kept), and one per future (1, draws)."""
-
-    distinct: Any
-    each: Any
-
-    def spread(self, matrix: Array) -> Array:
-        """From one column per distinct draw to one per future."""
-        width, draws = matrix.shape[1], self.each[0].shape[1]
-        return matrix if width == draws else matrix[:, np.arange(draws) % width]
-
-
-def _draws_of(fitted: Fitted, draws: int, seed: int) -> _Draws:
-    """Up to `PARAMETER_DRAWS` of the model's draws, each used equally often."""
-    kept = min(PARAMETER_DRAWS, draws, len(fitted.draws))
-    order = np.random.default_rng([seed, 2]).permutation(len(fitted.draws))
-    chosen = fitted.draws[order[:kept]]
-    every = chosen[np.arange(draws) % kept]
-    make = fitted.family.Parameters
-    return _Draws(make(*chosen.T[:, None, :]), make(*every.T[:, None, :]))
-
-
-# --- blocks --------------------------------------------------------------------------------------
-
-
-def _blocks(start: int, stop: int, size: int) -> Iterator[slice]:
-    for first in range(start, stop, size):
-        yield slice(first, min(first + size, stop))
+def _draws_of(fitted: Fitted, draws: int, rng: np.random.Generator) -> Any:
+    """Parameter draws as rows (1, draws), in random order, each used about equally often."""
+    order = rng.permutation(len(fitted.draws))
+    chosen = fitted.draws[order[np.arange(draws) % len(order)]]
+    return fitted.family.Parameters(*chosen.T[:, None, :])
 
 
 def _blocks_of_states(
     purchases: FittedPurchases, states: _States, horizon: float, draws: int
 ) -> Iterator[slice]:
-    """Runs of states of which all paths together have a bounded number of purchases."""
+    """Runs of states of which all futures together have a bounded number of purchases."""
     parameters = purchases.family.Parameters(*purchases.estimates)
     state = purchases.family.alive_state(parameters, states.history)
     expected_count = purchases.family.expected_purchases(state, horizon)
@@ -283,10 +266,3 @@ def _blocks_of_states(
         stop = max(start + 1, int(np.searchsorted(load, base + BLOCK, side="right")))
         yield slice(start, stop)
         start = stop
-
-
-def _order(matrix: Any, ranks: tuple[int, ...], target: Interval, rows: slice) -> None:
-    """Write the order statistics of each row of `matrix` into `target`."""
-    sorted_there = np.partition(matrix, ranks, axis=1)
-    target.low[rows] = sorted_there[:, ranks[0]]
-    target.high[rows] = sorted_there[:, ranks[1]]

@@ -32,15 +32,16 @@ RIDGE = 3.0
 #: Log-likelihood units: what a maximum may still be short of.
 TOLERANCE = 1e-7
 
-#: Starting points: the likelihood of a small table can have several maxima, many customers
-#: leave one.
-STARTS, STARTS_OF_LARGE = 17, 5
+#: Starting points: the typical values, and corners of a cube this far from them.
+STARTS, CORNER = 17, 2.5
 
-#: How far from typical the other starting points are, in logarithms.
-CORNER = 2.5
+#: Tables with more distinct rows than `LARGE` have one maximum in practice; smaller ones can
+#: have several, so all starts are used for them.
+LARGE, STARTS_OF_LARGE = 40_000, 5
 
-#: Distinct rows of the subsamples on which starts are tried first, and how many of them go on.
-SUBSAMPLES = ((2_000, 2), (20_000, 1))
+#: Distinct rows of the subsamples on which starts are tried first, and how many of the maxima
+#: found there go on.
+SUBSAMPLES = ((2_000, 4), (20_000, 1))
 
 
 class Convergence(NamedTuple):
@@ -92,14 +93,14 @@ def maximize(
     units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
     objective = _objective(family, history, weights, units)
     points = _starting_points(len(units))
-    if len(weights) > 2 * SUBSAMPLES[0][0]:
+    if len(weights) > LARGE:
         points = points[:STARTS_OF_LARGE]
     starts = len(points)
     for size, kept in SUBSAMPLES:
         if len(weights) > 2 * size:
             every = slice(0, None, len(weights) // size)
             rough = _objective(family, history.take(every), weights[every], units)
-            points = [found.point for found in _minima(rough, points, tolerance=1e-2)[:kept]]
+            points = _apart(_minima(rough, points, tolerance=1e-2))[:kept]
     best = _minima(objective, points, tolerance=1e-9)[0]
     best = _follow_ridge(objective, best)
     return _judge(family, best, units, float(weights.sum()), starts)
@@ -188,6 +189,15 @@ def _minima(objective: Any, points: list[Array], tolerance: float) -> list[Minim
     if not finite:
         raise ConvergenceError("the log-likelihood is not finite at any starting point")
     return sorted(finite, key=lambda minimum: minimum.value)
+
+
+def _apart(found: list[Minimum]) -> list[Array]:
+    """The points of these minima, those left out that lie beside a lower one."""
+    points: list[Array] = []
+    for minimum in found:
+        if all(np.abs(minimum.point - point).max() > 0.2 for point in points):
+            points.append(minimum.point)
+    return points
 
 
 def _follow_ridge(objective: Any, best: Minimum) -> Minimum:
