@@ -23,6 +23,7 @@ from clv.fitted import (
 )
 from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
 from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
 
 Method = Literal["mle"]
@@ -101,7 +102,7 @@ class PurchaseModel(Model):
                 "(frequency is 0 in every row), so nothing is known of how often customers "
                 "come back. Use a longer period, or check that customer ids repeat"
             )
-        mean_age = float(rows.weights @ history.T) / len(rfm)
+        mean_age = dot(rows.weights, history.T) / len(rfm)
         estimate = maximize(family, history, rows.weights, {"time": mean_age})
         remarks = getattr(family, "remarks", lambda *_: ())(
             family.Parameters(*estimate.parameters), history, rows.weights
@@ -146,12 +147,11 @@ class SpendModel(Model):
         self._check(rfm, method)
         family = self.family
         count, mean = spend_columns(rfm, self.purchases)
-        counted = count > 0
-        usable = counted & (mean > 0)
+        usable = np.flatnonzero((count > 0) & (mean > 0))
         what = "repeat purchase" if self.purchases == "repeat" else "purchase"
-        if usable.sum() < 2:
+        if len(usable) < 2:
             raise FitError(
-                f"{family.TITLE} cannot be fitted: {int(usable.sum())} of {len(rfm):,} customers "
+                f"{family.TITLE} cannot be fitted: {len(usable)} of {len(rfm):,} customers "
                 f"have a {what} of positive value, and at least 2 are needed"
                 + (
                     "; GammaGammaModel(purchases='all') also uses the first purchase"
@@ -161,12 +161,12 @@ class SpendModel(Model):
             )
         history = SpendHistory(count[usable], mean[usable])
         weights = np.ones(len(history.count))
-        pooled = float(history.count @ history.mean_value / history.count.sum())
+        pooled = dot(history.count, history.mean_value) / float(history.count.sum())
         estimate = maximize(family, history, weights, {"money": pooled})
         remarks = getattr(family, "remarks", lambda *_: ())(
             family.Parameters(*estimate.parameters), history, weights
         )
-        left_out = int((counted & ~usable).sum())
+        left_out = int(np.count_nonzero(count > 0)) - len(usable)
         if left_out:
             remarks += (
                 f"{left_out:,} customers with a {what} were left out of the spend model: "

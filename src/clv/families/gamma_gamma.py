@@ -136,16 +136,18 @@ def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
     n, m = history
     histogram = np.bincount(n.astype(np.int64), weights)
     present = np.flatnonzero(histogram)
-    total = n * m
+    distinct_n, weight_of_n = present.astype(np.float64), histogram[present]
+    weighted_n = weights * n
+    log_mean = np.log(m)
     return Statistics(
         n,
-        total,
+        n * m,
         weights,
-        weights * n,
-        present.astype(np.float64),
-        histogram[present],
-        dot(weights, np.log(m)),
-        dot(weights * n, np.log(total)),
+        weighted_n,
+        distinct_n,
+        weight_of_n,
+        dot(weights, log_mean),
+        dot(weighted_n, log_mean) + dot(weight_of_n, distinct_n * np.log(distinct_n)),
     )
 
 
