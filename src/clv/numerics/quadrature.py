@@ -39,10 +39,8 @@ def discounted_purchases(
 ) -> Array:
     """Integral of exp(-delta t) dF(t) over [0, horizon], F the cumulative expectation."""
     end, rate, scale = _prepare(horizon, delta, scale)
-    last = cumulative(end[np.newaxis])[0]
-    if not rate.any():
-        return np.asarray(last)
-    return np.asarray(np.exp(-rate * end) * last + rate * _integral(cumulative, end, rate, scale))
+    last, integral = _last_and_integral(cumulative, end, rate, scale)
+    return np.asarray(np.exp(-rate * end) * last + rate * integral)
 
 
 def discounted_time(
@@ -52,7 +50,7 @@ def discounted_time(
     scale: ArrayLike,
 ) -> Array:
     """Integral of exp(-delta t) G(t) dt over [0, horizon], G a survival function."""
-    return _integral(survival, *_prepare(horizon, delta, scale))
+    return _last_and_integral(survival, *_prepare(horizon, delta, scale))[1]
 
 
 def _prepare(
@@ -71,15 +69,18 @@ def _prepare(
     return end, rate, scale
 
 
-def _integral(function: Callable[[Array], Array], end: Array, rate: Array, scale: Array) -> Array:
+def _last_and_integral(
+    function: Callable[[Array], Array], end: Array, rate: Array, scale: Array
+) -> tuple[Array, Array]:
+    """Function at the end, and integral of exp(-rate t) times the function."""
     width = np.log1p(end / scale)
-    n = node_count(width, rate * scale)
-    nodes, weights = gauss_legendre(n)
-    shape = (n,) + (1,) * width.ndim
-    w = nodes.reshape(shape) * width
+    nodes, weights = gauss_legendre(node_count(width, rate * scale))
+    w = np.multiply.outer(np.append(nodes, 1.0), width)
     time = scale * np.expm1(w)
-    values = function(time) * np.exp(w - rate * time)
-    return np.asarray(scale * width * np.tensordot(weights, values, axes=1))
+    value = function(time)
+    last = value[-1].copy()
+    value = value * np.exp(w - rate * time)
+    return last, scale * width * np.tensordot(weights, value[:-1], axes=1)
 
 
 def node_count(width: ArrayLike, discount: ArrayLike) -> int:

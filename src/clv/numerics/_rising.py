@@ -1,0 +1,165 @@
+"""Differences of gamma functions that keep their digits when the arguments are close or huge.
+
+Method: Stirling's series from z = 10 on, in which every difference is taken analytically (by
+divided differences), and the recurrence Gamma(z + 1) = z Gamma(z) below, as one product whose
+terms all have the same sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln
+
+Array = NDArray[np.float64]
+
+_SHIFT = 10  # Stirling's series is used from here on
+_BLOCK = 8192  # elements at a time, so that the work stays in the processor's cache
+
+# B_2k / (2k (2k - 1)), k = 1..7: ln Gamma(z) = (z - 1/2) ln z - z + ln(2 pi)/2 + sum c_k z^(1 - 2k)
+_LOG_GAMMA_TAIL = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+_DIGAMMA_TAIL = tuple(-(2 * k + 1) * c for k, c in enumerate(_LOG_GAMMA_TAIL))
+_TRIGAMMA_TAIL = tuple(-(2 * k + 2) * c for k, c in enumerate(_DIGAMMA_TAIL))
+
+
+def log_rising(z: ArrayLike, n: ArrayLike) -> Array:
+    """Log of the rising factorial, ln Gamma(z + n) - ln Gamma(z).
+
+    Parameters
+    ----------
+    z : array_like
+        Positive.
+    n : array_like
+        Not negative, not necessarily whole; broadcast against `z`.
+
+    Returns
+    -------
+    ndarray
+        Of the broadcast shape.
+
+    Notes
+    -----
+    Relative error below 1e-12 (absolute where the value passes through zero) for z from 1e-8 to
+    1e12 and n up to 1e5. Abramowitz & Stegun 6.1.40 and 6.1.16.
+
+    Examples
+    --------
+    >>> float(log_rising(3.0, 2))  # ln(3 * 4)
+    2.4849066497880...
+    >>> float(log_rising(1e12, 1))  # ln(1e12); gammaln would leave three digits
+    27.6310211159285...
+    """
+    return _by_blocks(_log_rising, z, n)
+
+
+def digamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
+    """Derivative of `log_rising` in z, digamma(z + n) - digamma(z).
+
+    Domain, shapes and accuracy as in `log_rising`; Abramowitz & Stegun 6.3.18 and 6.3.6.
+
+    Examples
+    --------
+    >>> float(digamma_rising(3.0, 2))  # 1/3 + 1/4
+    0.58333333333333...
+    """
+    return _by_blocks(_digamma_rising, z, n)
+
+
+def trigamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
+    """Second derivative of `log_rising` in z, trigamma(z + n) - trigamma(z).
+
+    Domain, shapes and accuracy as in `log_rising`; Abramowitz & Stegun 6.4.12 and 6.4.6.
+
+    Examples
+    --------
+    >>> float(trigamma_rising(3.0, 2))  # -(1/9 + 1/16)
+    -0.17361111111111...
+    """
+    return _by_blocks(_trigamma_rising, z, n)
+
+
+def log_beta_ratio(a: Array, b: Array, c: Array) -> Array:
+    """Difference ln B(a, b + c) - ln B(a, b), the log of E[(1 - p)^c] over p ~ Beta(a, b)."""
+    # symmetric in a and c; the smaller one loses fewer digits
+    least = np.minimum(a, c)
+    return log_rising(b, least) - log_rising(b + np.maximum(a, c), least)
+
+
+def stirling_rest(z: Array) -> Array:
+    """What ln Gamma(z) has beyond its Stirling approximation (z - 1/2) ln z - z + ln(2 pi)/2."""
+    v = 1.0 / np.maximum(z, _SHIFT)
+    series = np.full_like(v, _LOG_GAMMA_TAIL[-1])
+    for coefficient in _LOG_GAMMA_TAIL[-2::-1]:
+        series = series * (v * v) + coefficient
+    small = np.minimum(z, _SHIFT)
+    direct = gammaln(small) - ((small - 0.5) * np.log(small) - small + 0.5 * np.log(2.0 * np.pi))
+    return np.where(z < _SHIFT, direct, series * v)
+
+
+def _by_blocks(function: Callable[[Array, Array], Array], z: ArrayLike, n: ArrayLike) -> Array:
+    z = np.asarray(z, dtype=np.float64)
+    n = np.asarray(n, dtype=np.float64)
+    shape = np.broadcast_shapes(z.shape, n.shape)
+    value = np.empty(shape)
+    flat, zs, ns = value.reshape(-1), *(np.broadcast_to(v, shape).reshape(-1) for v in (z, n))
+    for start in range(0, flat.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        flat[part] = function(zs[part], ns[part])
+    return value
+
+
+def _log_rising(z: Array, n: Array) -> Array:
+    small = z < _SHIFT
+    high = np.where(small, z + _SHIFT, z)
+    v, w = 1.0 / high, 1.0 / (high + n)
+    first = -n * v * w  # w - v
+    q, slope = _tail_and_slope(_LOG_GAMMA_TAIL, w * w, v * v)
+    tail = first * (q + v * (w + v) * slope)
+    value = (high - 0.5) * np.log1p(n * v) + n * (np.log(high + n) - 1.0) + tail
+    if small.any():
+        z, n = z[small], n[small]
+        growth = np.zeros_like(z)  # product of (1 + n / (z + j)), minus 1
+        for j in range(_SHIFT):
+            growth += n / (z + j) * (1.0 + growth)
+        value[small] -= np.log1p(growth)
+    return value
+
+
+def _digamma_rising(z: Array, n: Array) -> Array:
+    small = z < _SHIFT
+    high = np.where(small, z + _SHIFT, z)
+    v, w = 1.0 / high, 1.0 / (high + n)
+    first = -n * v * w
+    q, slope = _tail_and_slope(_DIGAMMA_TAIL, w * w, v * v)
+    value = np.log1p(n * v) + first * ((w + v) * (q + v * v * slope) - 0.5)
+    if small.any():
+        z, n = z[small], n[small]
+        value[small] += sum(n / ((z + j) * (z + j + n)) for j in range(_SHIFT))
+    return value
+
+
+def _trigamma_rising(z: Array, n: Array) -> Array:
+    small = z < _SHIFT
+    high = np.where(small, z + _SHIFT, z)
+    v, w = 1.0 / high, 1.0 / (high + n)
+    first = -n * v * w
+    q, slope = _tail_and_slope(_TRIGAMMA_TAIL, w * w, v * v)
+    value = first * (1.0 + (w + v) * (0.5 + v**3 * slope) + (w * w + w * v + v * v) * q)
+    if small.any():
+        z, n = z[small], n[small]
+        value[small] -= sum(
+            n * (2.0 * (z + j) + n) / ((z + j) * (z + j + n)) ** 2 for j in range(_SHIFT)
+        )
+    return value
+
+
+def _tail_and_slope(tail: tuple[float, ...], x: Array, y: Array) -> tuple[Array, Array]:
+    """Q(x) and (Q(x) - Q(y)) / (x - y) of the polynomial Q with coefficients `tail`."""
+    value = np.full_like(x, tail[-1])
+    slope = np.zeros_like(x)
+    for coefficient in tail[-2::-1]:
+        slope = slope * y + value
+        value = value * x + coefficient
+    return value, slope
