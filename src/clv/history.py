@@ -276,7 +276,7 @@ def historical_value(
     unknown = int(np.isnan(margin).sum())
     if unknown:
         notes.append(
-            f"{gross_margin} is missing for {unknown:,} customers, and so are their total_margin "
+            f"{gross_margin!r} is missing for {unknown:,} customers, and so are their total_margin "
             "and run_rate."
         )
     total_margin = total * margin

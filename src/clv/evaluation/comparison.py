@@ -19,6 +19,7 @@ from clv.evaluation.holdout import (
     customer_columns,
     frequency_rows,
     rounded,
+    total_rows,
     value_coverage,
 )
 from clv.evaluation.migration import CELLS
@@ -26,8 +27,8 @@ from clv.evaluation.scores import PREDICTION, Scores, score
 from clv.evaluation.table import ResultTable, plain
 from clv.evaluation.verdict import Sentence, verdict
 from clv.fitted import Fitted, FittedPurchases, FittedSpend
+from clv.forecast import forecast
 from clv.history import historical_forecasts, historical_purchase_forecasts
-from clv.predictive import predictive
 from clv.tables._frame import Table
 from clv.tables.rfm import RFM
 from clv.units import TimeUnit
@@ -51,6 +52,8 @@ class Comparison:
         All metrics, with the intervals of each and of each difference: `Scores`.
     differences
         Table: metric of the prediction less that of each other method, with its interval.
+    totals
+        Table: predicted total with the forecast's own interval, and the actual one.
     coverage
         Table: nominal level, randomised-PIT coverage, plain coverage, mean width and interval
         score of predictive intervals.
@@ -81,6 +84,7 @@ class Comparison:
     purchase_scores: Scores
     value_scores: Scores
     differences: ResultTable
+    totals: ResultTable
     coverage: ResultTable
     calibration: ResultTable
     frequency: ResultTable
@@ -166,6 +170,7 @@ class Comparison:
         return {
             "purchases": self.purchases,
             "value": self.value,
+            "totals": self.totals,
             "coverage": self.coverage,
             "frequency": self.frequency,
             "migration": self.migration,
@@ -277,29 +282,25 @@ def compare(
         {PREDICTION: title, **{n: LABELS[n] for n in history}},
         **settings,
     )
-    ends = predictive(
-        rfm,
-        purchases,
-        spend,
-        horizon=horizon,
-        delta=0.0,
-        interval=interval,
-        draws=1000,
-        seed=seed,
+    ahead = forecast(
+        rfm, purchases, spend, horizon=horizon, discount_rate=0.0, interval=interval, seed=seed
     )
+    low, high = ahead.array("residual_value_low"), ahead.array("residual_value_high")
     coverage = [
         *count_distribution(purchases, rfm, horizon, holdout.purchases, LEVELS).rows(
             holdout.purchases
         ),
-        value_coverage(holdout.value, ends.value.low, ends.value.high, interval),
+        value_coverage(holdout.value, low, high, interval),
     ]
+    totals = total_rows(ahead.totals, holdout)
     frequency = frequency_rows(rfm.array("frequency"), holdout.purchases, count)
     columns, migration = customer_columns(rfm, holdout, count, value, past_purchases, history, top)
-    columns |= {"value_low": ends.value.low, "value_high": ends.value.high}
+    columns |= {"value_low": low, "value_high": high}
     said = verdict(
         basis=_basis(rfm, purchases, spend),
         purchases=purchase_scores,
         value=value_scores,
+        totals=totals,
         coverage=coverage,
         frequency=frequency,
         migration=migration,
@@ -319,7 +320,8 @@ def compare(
             [*purchase_scores.difference_rows(), *value_scores.difference_rows()],
             "method",
         ),
-        coverage=ResultTable.of("Predictive intervals", coverage),
+        totals=ResultTable.of(f"Totals, {interval:.0%} predictive intervals", totals),
+        coverage=ResultTable.of("Predictive intervals per customer", coverage),
         calibration=ResultTable.of(
             "Calibration by tenth of the customers, highest predictions first",
             [

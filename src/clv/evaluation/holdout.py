@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from clv.errors import DataError
 from clv.evaluation import metrics
 from clv.evaluation.migration import best, cells, matrix_rows
 from clv.tables.rfm import RFM
+from clv.totals import Total
 
 Floats = NDArray[np.float64]
 
@@ -94,6 +96,30 @@ def value_coverage(actual: Floats, low: Floats, high: Floats, level: float) -> d
         "width": metrics.interval_width(low, high),
         "interval_score": metrics.interval_score(actual, low, high, level),
     }
+
+
+def total_rows(totals: Sequence[Total], holdout: Holdout) -> list[dict[str, Any]]:
+    """Rows of the table of totals."""
+    figures = {
+        "expected_purchases": ("purchases", holdout.purchases),
+        "residual_value": ("value", holdout.value),
+    }
+    rows = []
+    for total in totals:
+        if total.name in figures:
+            figure, happened = figures[total.name]
+            actual = float(happened.sum())
+            rows.append(
+                {
+                    "figure": figure,
+                    "prediction": total.value,
+                    "low": total.low,
+                    "high": total.high,
+                    "actual": actual,
+                    "holds": bool(total.low <= actual <= total.high),
+                }
+            )
+    return rows
 
 
 def calibration_rows(figure: str, actual: Floats, prediction: Floats) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ def verdict(
     basis: str,
     purchases: Scores,
     value: Scores,
+    totals: Sequence[Mapping[str, Any]],
     coverage: Sequence[Mapping[str, Any]],
     frequency: Sequence[Mapping[str, Any]],
     migration: Sequence[Mapping[str, Any]],
@@ -57,7 +58,7 @@ def verdict(
         The customers and the period, in words.
     purchases, value
         The scores.
-    coverage, frequency, migration
+    totals, coverage, frequency, migration
         Rows of the tables of the same names.
     top
         Share of the customers that "the best" are.
@@ -68,6 +69,7 @@ def verdict(
         Sentence("basis", f"{basis} {bought}.", "fact", happened),
         _level(purchases),
         _level(value),
+        *_totals(totals, value.level),
         *_error(purchases, "mean_absolute_error", "MAE"),
         *_error(value, "mean_absolute_error", "MAE"),
         *_error(value, "root_mean_squared_error", "RMSE"),
@@ -113,6 +115,20 @@ def _level(scores: Scores) -> Sentence:
         "bad" if relative.is_clear else "good",
         numbers,
     )
+
+
+def _totals(rows: Sequence[Mapping[str, Any]], level: float) -> list[Sentence]:
+    sentences = []
+    for row in rows:
+        numbers = {name: row[name] for name in ("prediction", "low", "high", "actual")}
+        text = (
+            f"The forecast's own {level:.0%} interval of total {row['figure']}, "
+            f"{number(row['low'])} to {number(row['high'])}, "
+            + ("holds" if row["holds"] else "misses")
+            + f" the actual {number(row['actual'])}."
+        )
+        sentences.append(Sentence("level", text, "good" if row["holds"] else "bad", numbers))
+    return sentences
 
 
 def _error(scores: Scores, metric: str, short: str) -> list[Sentence]:
