@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,12 +63,18 @@ def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]])
     Console(width=width, markup=False, emoji=False, highlight=False).print(drawn)
 
 
+def wrapped(text: str, bullet: str = "") -> None:
+    """Write a paragraph in lines that can be read."""
+    indent = " " * len(bullet)
+    tell(textwrap.fill(text, 92, initial_indent=bullet, subsequent_indent=indent))
+
+
 def facts(lines: Iterable[tuple[str, object]]) -> None:
     """Write labels and values in two columns."""
     shown = [(label, printable(str(value))) for label, value in lines]
     width = max((len(label) for label, _ in shown), default=0)
     for label, value in shown:
-        tell(f"  {label:<{width}}  {value}")
+        tell(f"  {label:<{width}}  {value}".rstrip())
 
 
 def printable(text: str) -> str:

@@ -92,6 +92,13 @@ _SOURCE_OPTIONS = (
     click.option("--timezone", metavar="ZONE", help="Where the days begin, such as Europe/Berlin."),
     click.option("--date-format", metavar="FORMAT", help="Such as %d.%m.%Y."),
     click.option(
+        "--decimal", type=click.Choice([".", ","]), help="Before the cents.  [default: .]"
+    ),
+    click.option(
+        "--delimiter", metavar="CHARACTER", help="Between fields of CSV.  [default: found]"
+    ),
+    click.option("--encoding", help="Of CSV.  [default: utf-8]"),
+    click.option(
         "--refunds",
         type=click.Choice(["net", "drop", "error"]),
         help="Take refunds off earlier purchases, drop them, or refuse.  [default: net]",
@@ -121,7 +128,8 @@ def source_options(function: Command) -> Command:
 _SOURCE_NAMES = frozenset(
     (
         *("source", "customer_id", "date", "amount", "quantity", "unit_price", "order_id"),
-        *("calendar", "timezone", "date_format", "refunds", "zero_amounts"),
+        *("calendar", "timezone", "date_format", "decimal", "delimiter", "encoding"),
+        *("refunds", "zero_amounts"),
     )
 )
 

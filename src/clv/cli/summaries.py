@@ -64,6 +64,7 @@ def forecast_record(forecast: Forecast) -> dict[str, Any]:
         "customers": len(forecast),
         "expected_alive": forecast.array("probability_alive").sum(),
         **{name: forecast.array(name).sum() for name in _TOTALS},
+        "totals": [total._asdict() for total in forecast.totals],
     }
 
 
@@ -89,21 +90,34 @@ def describe_fits(*fits: Fitted) -> None:
 def describe_forecast(forecast: Forecast, most: int = 10) -> None:
     """The sums, and the customers that are worth most from here on."""
     tell()
-    span = period(forecast)
-    tell(f"All {len(forecast):,} customers, {span}:")
-    sums = {name: float(forecast.array(name).sum()) for name in _TOTALS}
+    tell(f"All {len(forecast):,} customers, {period(forecast)}:")
+    intervals = {total.name: total for total in forecast.totals}
+
+    def line(name: str, digits: int) -> str:
+        text = amount(float(forecast.array(name).sum()), digits)
+        if name not in intervals:
+            return text
+        total = intervals[name]
+        low, high = amount(total.low, digits), amount(total.high, digits)
+        return f"{text}  ({total.interval:.0%} interval {low} to {high})"
+
     facts(
         [
             ("expected to be alive now", f"{forecast.array('probability_alive').sum():,.0f}"),
-            ("expected purchases", f"{sums['expected_purchases']:,.0f}"),
-            ("value to come", f"{sums['residual_value']:,.2f}"),
-            ("value so far", f"{sums['historical_value']:,.2f}"),
-            ("lifetime value", f"{sums['lifetime_value']:,.2f}"),
+            ("expected purchases", line("expected_purchases", 0)),
+            ("value to come", line("residual_value", 2)),
+            ("value so far", line("historical_value", 2)),
+            ("lifetime value", line("lifetime_value", 2)),
         ]
     )
     if len(forecast):
         tell()
         best_customers(forecast, most)
+
+
+def amount(value: float, digits: int) -> str:
+    """A number for people; missing ones as a dash."""
+    return f"{value:,.{digits}f}" if np.isfinite(value) else "–"
 
 
 def period(forecast: Forecast) -> str:
@@ -129,10 +143,10 @@ def best_customers(forecast: Forecast, most: int) -> None:
             return float(forecast.array(name)[row])
 
         def between(name: str, digits: int) -> str:
-            return f"{at(f'{name}_low'):,.{digits}f} – {at(f'{name}_high'):,.{digits}f}"
+            return f"{amount(at(f'{name}_low'), digits)} – {amount(at(f'{name}_high'), digits)}"
 
         shown = [str(customer), f"{at('probability_alive'):.0%}"]
-        shown.append(f"{at('expected_purchases'):,.1f}")
+        shown.append(amount(at("expected_purchases"), 1))
         if with_interval:
             has_counts = "purchases_low" in forecast.columns
             digits = 0 if forecast.interval_kind == "predictive" else 1

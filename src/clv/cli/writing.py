@@ -70,19 +70,21 @@ def write_table(frame: Any, path: Path) -> None:
     Text in CSV files that a spreadsheet would take for a formula gets an apostrophe in front,
     which a note says; Parquet and Excel files hold it as it is, since text is text there.
     """
-    table = as_arrow(frame)
-    with _beside(path) as scratch:
-        _WRITERS[path.suffix.lower()](table, scratch)
+    table, ending = as_arrow(frame), path.suffix.lower()
+    if ending == ".csv":
+        table = _without_formulas(table, path.name)
+    with beside(path) as scratch:
+        _WRITERS[ending](table, scratch)
 
 
 def write_text(text: str, path: Path) -> None:
     """Write a text file."""
-    with _beside(path) as scratch:
+    with beside(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """A scratch file that takes the place of `path` once it is complete."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
@@ -116,6 +118,38 @@ def as_arrow(frame: Any) -> pa.Table:
     return narwhals.to_arrow()
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _without_formulas(table: pa.Table, name: str) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def marked(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
+        risky = pc.match_substring_regex(text, _FORMULA)
+        count = int(pc.sum(risky).as_py() or 0)
+        return pc.if_else(risky, pc.binary_join_element_wise("'", text, ""), text), count
+
+    columns, changed = [], 0
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if _is_text(column.type):
+            column, count = marked(column.cast(pa.string()))
+            changed += count
+        columns.append(column)
+    if changed:
+        note(
+            f"{changed:,} cells of {name} begin like a formula and got an apostrophe in front; "
+            "Parquet and Excel files keep them as they are"
+        )
+    headings = marked(pa.chunked_array([pa.array(table.column_names, pa.string())]))[0]
+    return pa.table(columns, names=headings.to_pylist())
+
+
 # --- one writer per ending ---------------------------------------------------------------------
 
 
@@ -127,27 +161,9 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import csv
 
-    changed = 0
-    for number, field in enumerate(table.schema):
-        column = table.column(number)
-        if pa.types.is_dictionary(field.type):
-            column = column.cast(field.type.value_type)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            risky = pc.match_substring_regex(column, _FORMULA)
-            changed += pc.sum(risky).as_py() or 0
-            marked = pc.binary_join_element_wise("'", column.cast(pa.string()), "")
-            column = pc.if_else(risky, marked, column.cast(pa.string()))
-        table = table.set_column(number, field.name, column)
     csv.write_csv(table, path)
-    if changed:
-        note(
-            f"{changed:,} cells of {path.name.split('.', 2)[1]} begin like a formula and got an "
-            "apostrophe in front; Parquet and Excel files keep them as they are"
-        )
 
 
 def _write_xlsx(table: pa.Table, path: Path) -> None:
