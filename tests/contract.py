@@ -1,0 +1,883 @@
+"""What every model must satisfy. It is held to this because its file exists.
+
+`cases` finds the families by their files and, for each, the examples in its own test,
+``tests/families/test_<name>.py``. There a family says
+
+``EXAMPLES``
+    Two or more `Example`: parameters to be tested at, as unlike as the model allows.
+``INDIVIDUAL``
+    The same model for one customer with known traits (see `oracles.individual`), from which
+    posteriors are computed by summation.
+``NOT_APPLICABLE`` (optional)
+    Names of checks that do not apply, each with the reason.
+
+Every check is a function of a `Subject`. Simulations are large and seeded, and their bounds
+are `SIGMAS` standard errors, so a check fails for a reason or not at all.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import mpmath as mp
+import numpy as np
+import numpy.typing as npt
+from oracles import individual, mp_backend
+
+from clv import families
+from clv.inference.maximum_likelihood import maximize
+from clv.numerics import backend, jets, quadrature
+from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.numerics.sampling import simulate_histories
+
+Array = npt.NDArray[np.float64]
+
+SIGMAS = 4.5
+CUSTOMERS = 100_000
+
+
+class Example(NamedTuple):
+    """Parameters to test at, and what is a usual size there."""
+
+    parameters: dict[str, float]
+    span: float = 39.0  #: an age in the unit of the parameters, by which some have bought
+    money: float = 30.0  #: what a purchase is worth
+    whole_times: bool = False  #: time comes in steps of one
+
+
+class Subject:
+    """A family at one example, and simulations that several checks share."""
+
+    def __init__(self, family: Any, example: Example, test: ModuleType) -> None:
+        self.family = family
+        self.example = example
+        self.individual = getattr(test, "INDIVIDUAL", None)
+
+    @cached_property
+    def parameters(self) -> Any:
+        return self.family.Parameters(**self.example.parameters)
+
+    def time(self, spans: float) -> float:
+        """A length of time, as a multiple of the example's span."""
+        t = spans * self.example.span
+        return max(1.0, float(round(t))) if self.example.whole_times else t
+
+    @cached_property
+    def ages(self) -> Array:
+        ages = np.random.default_rng(1).uniform(0.3, 1.5, CUSTOMERS) * self.example.span
+        return frozen(np.maximum(np.round(ages), 1.0) if self.example.whole_times else ages)
+
+    @cached_property
+    def simulated(self) -> Split:
+        """New customers observed to `ages`, and what they did in a span after that."""
+        ahead = self.time(0.8)
+        rng = np.random.default_rng(2)
+        alive, state = self.family.new_customer(self.parameters)
+        paths = self.family.sample_purchases(state, self.ages + ahead, rng, self.ages.shape)
+        kept = rng.random(CUSTOMERS) < alive
+        return split(paths, kept, self.ages, ahead)
+
+    @cached_property
+    def spend(self) -> SpendHistory:
+        """Simulated customers with their purchases and mean values."""
+        n = CUSTOMERS // 5
+        rng = np.random.default_rng(3)
+        count = rng.geometric(0.4, n)
+        total = self.family.sample_unit_totals(
+            self.parameters, np.zeros(n), count, np.ones(count.sum()), rng
+        )
+        nobody = SpendHistory(np.zeros(n), np.zeros(n))
+        total = total * self.family.scale(self.parameters, nobody)
+        return SpendHistory(frozen(count.astype(float)), frozen(total / count))
+
+    @property
+    def histories(self) -> Any:
+        """Simulated histories for what concerns both kinds alike."""
+        return self.spend if self.family.KIND == "spend" else self.simulated.history
+
+    @cached_property
+    def chosen(self) -> Any:
+        """A dozen unlike histories, the rarest included."""
+        if self.family.KIND == "spend":
+            money = self.example.money
+            return SpendHistory(
+                frozen(np.array([1.0, 1.0, 2.0, 7.0, 30.0])),
+                frozen(money * np.array([0.01, 4.0, 1.0, 0.6, 1.3])),
+            )
+        h = self.simulated.history
+        order = np.lexsort((h.recency, h.frequency))
+        ranks = np.unique(np.array([0, 0.3, 0.6, 0.8, 0.9, 0.97, 0.995, 1.0]) * (len(order) - 1))
+        return h.take(order[ranks.astype(int)])
+
+
+def frozen(array: Array) -> Array:
+    """So that a function which changes its input fails."""
+    array.flags.writeable = False
+    return array
+
+
+# --- finding what to test --------------------------------------------------------------------
+
+
+def cases() -> Iterator[tuple[str, Callable[[], None]]]:
+    """Every check of every family at every example: a name and what to run."""
+    for name in families.names():
+        try:
+            family, test = families.find(name), _test_of(name)
+            checks = _checks(family)
+            examples = test.EXAMPLES
+        except Exception as error:
+            yield f"{name}", _raise(error)
+            continue
+        excused = getattr(test, "NOT_APPLICABLE", {})
+        unknown = set(excused) - {check.__name__ for check in checks}
+        if unknown:
+            yield name, _raise(AssertionError(f"NOT_APPLICABLE names no check: {unknown}"))
+        yield f"{name}-declares_what_it_must", lambda f=family, t=test: declares(f, t)
+        for number, example in enumerate(examples):
+            subject = Subject(family, example, test)
+            for check in checks:
+                if check.__name__ not in excused:
+                    yield (
+                        f"{name}-{number}-{check.__name__}",
+                        lambda check=check, subject=subject: check(subject),
+                    )
+
+
+def _test_of(name: str) -> ModuleType:
+    path = Path(__file__).parent / "families" / f"test_{name}.py"
+    if not path.exists():
+        raise AssertionError(
+            f"the family {name!r} has no test: write tests/families/{path.name} with EXAMPLES "
+            "and INDIVIDUAL (see tests/contract.py) and numbers published for it"
+        )
+    spec = importlib.util.spec_from_file_location(f"_examples_of_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "EXAMPLES"):
+        raise AssertionError(f"tests/families/{path.name} says no EXAMPLES")
+    return module
+
+
+def _raise(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+MEMBERS = (
+    "NAME CLASS_NAME TITLE KIND PARAMETERS Parameters log_likelihood boundary",
+    {
+        "purchase": "STATE_COLUMNS probability_alive alive_state new_customer time_scale survival "
+        "expected_purchases no_purchase_probability purchase_count_pmf "
+        "next_purchase_quantile sample_purchases",
+        "spend": "expected_spend scale sample_unit_totals",
+    },
+)
+
+
+def declares(family: Any, test: ModuleType) -> None:
+    """The members that `families._protocol` lists are there, and say consistent things."""
+    common, of_kind = MEMBERS
+    title = f"families/{family.__name__.rsplit('.', 1)[-1]}.py"
+    kind = getattr(family, "KIND", None)
+    assert kind in of_kind, f"{title}: KIND is {kind!r}; there are {', '.join(of_kind)}"
+    missing = [m for m in f"{common} {of_kind[kind]}".split() if not hasattr(family, m)]
+    assert not missing, f"{title} does not define {', '.join(missing)}; see families/_protocol.py"
+    assert family.__name__.endswith(f".{family.NAME}"), f"{title}: NAME is {family.NAME!r}"
+    assert tuple(family.PARAMETERS) == family.Parameters._fields, (
+        f"{title}: PARAMETERS and Parameters name different things"
+    )
+    assert all(p.meaning and p.unit in ("", "time", "money") for p in family.PARAMETERS.values())
+    assert family.__doc__
+    assert [c for c in family.__doc__ if c.isdigit()], f"{title}: the docstring cites no source"
+    classes = [families.find(name).CLASS_NAME for name in families.names()]
+    assert classes.count(family.CLASS_NAME) == 1
+    assert family.CLASS_NAME.isidentifier()
+    assert len(test.EXAMPLES) >= 2, "give two or more EXAMPLES"
+    assert hasattr(test, "INDIVIDUAL"), "give the model of one customer as INDIVIDUAL"
+    if kind == "purchase":
+        assert set(family.STATE_COLUMNS) <= set(PurchaseHistory._fields)
+    has_fast = hasattr(family, "log_likelihood_derivatives")
+    assert has_fast == hasattr(family, "sufficient_statistics")
+
+
+# --- simulated customers, taken apart --------------------------------------------------------
+
+
+class Split(NamedTuple):
+    """Simulated customers: their history to T, and what followed within `ahead`."""
+
+    history: PurchaseHistory
+    ahead: float
+    purchases: Array  #: in (T, T + ahead]
+    first: Array  #: time from T to the first of them, infinite when there is none
+    discounted: Array  #: sum of exp(-time since T / ahead) over them
+
+
+def split(paths: Any, kept: Array, T: Array, ahead: float) -> Split:
+    """Cut paths at T. `kept` is False for customers who were dead from the start."""
+    n = len(T)
+    of = np.repeat(np.arange(n), paths.counts)
+    use = kept[of]
+    of, times = of[use], paths.times[use]
+    seen = times <= T[of]
+
+    def count(which: Array, weights: Array | None = None) -> Array:
+        return np.bincount(of[which], weights, minlength=n).astype(float)
+
+    recency = np.zeros(n)
+    np.maximum.at(recency, of[seen], times[seen])
+    since = times[~seen] - T[of[~seen]]
+    first = np.full(n, np.inf)
+    np.minimum.at(first, of[~seen], since)
+    history = PurchaseHistory(frozen(count(seen)), frozen(recency), T)
+    return Split(history, ahead, count(~seen), first, count(~seen, np.exp(-since / ahead)))
+
+
+def assert_mean(draws: Array, expected: Any, what: str) -> None:
+    """The mean of draws is what it should be, within `SIGMAS` of its standard error."""
+    difference = np.asarray(draws, dtype=float) - expected
+    error = float(np.std(difference)) / math.sqrt(len(difference))
+    slack = 1e-12
+    if np.asarray(draws).dtype == bool:
+        # rare events: their variance is known better than seen, and they come one by one
+        chance = np.asarray(expected, dtype=float)
+        error = math.sqrt(float(np.mean(chance * (1.0 - chance))) / len(difference))
+        slack = 3.0 / len(difference)
+    off = float(np.mean(difference))
+    assert abs(off) <= SIGMAS * error + slack, (
+        f"{what}: off by {off:.4g}, which is {off / max(error, 1e-300):.1f} standard errors"
+    )
+
+
+def close(actual: Any, expected: Any, rtol: float, atol: float = 0.0, what: str = "") -> None:
+    np.testing.assert_allclose(
+        np.asarray(actual, dtype=float), np.asarray(expected, dtype=float), rtol, atol, err_msg=what
+    )
+
+
+# --- checks of every family ------------------------------------------------------------------
+
+
+def score_has_mean_zero(s: Subject) -> None:
+    """At the true parameters the mean score is zero, and its variance is the information."""
+    rows = s.histories.take(slice(0, 20_000))
+    values = np.array(s.parameters)
+    jet = s.family.log_likelihood(s.family.Parameters(*jets.variables(values)), rows, jets)
+    score = jet.gradient * values[:, None]  # in the logs: one size for all
+    for i, name in enumerate(s.family.PARAMETERS):
+        assert_mean(score[i], 0.0, f"mean score of {name}")
+        for j in range(i + 1):
+            curvature = jet.hessian[i, j] * values[i] * values[j] + (i == j) * score[i]
+            assert_mean(-curvature, score[i] * score[j], f"information of {name}, {j}")
+
+
+def log_likelihood_keeps_its_digits(s: Subject) -> None:
+    """Double precision, and derivatives by jets, against the same formula to 50 digits."""
+    rows, k = s.chosen, len(s.parameters)
+    values = s.family.log_likelihood(s.parameters, rows, backend)
+    assert np.shape(values) == np.shape(rows[0])
+    variables = s.family.Parameters(*jets.variables(s.parameters))
+    jet = s.family.log_likelihood(variables, rows, jets)
+    close(jet.value, values, 1e-13, 1e-13)
+    with mp.workdps(50):
+        point = [mp.mpf(float(p)) for p in s.parameters]
+        for row in range(len(rows[0])):
+            history = type(rows)(*(field[row] for field in rows))
+
+            def function(*p: Any, history: Any = history) -> Any:
+                return s.family.log_likelihood(s.family.Parameters(*p), history, mp_backend)
+
+            close(values[row], function(*point), 1e-11, 1e-11, f"row {row}")
+            for i in range(k):
+                once = [int(m == i) for m in range(k)]
+                close(jet.gradient[i, row], mp.diff(function, point, once), 1e-9, 1e-9)
+                for j in range(i + 1):
+                    twice = tuple(int(m == i) + int(m == j) for m in range(k))
+                    exact = mp.diff(function, point, twice)
+                    close(jet.hessian[i, j, row], exact, 1e-8, 1e-8)
+                    close(jet.hessian[j, i, row], exact, 1e-8, 1e-8)
+
+
+def weights_repeat_rows(s: Subject) -> None:
+    """Fast derivatives equal the sum over rows, and a weight is so many equal rows."""
+    rows = s.histories.take(slice(0, 300))
+    weights = np.random.default_rng(4).integers(1, 6, 300).astype(float)
+
+    def by_rows(history: Any, w: Array) -> tuple[float, Array, Array]:
+        return jets.weighted_derivatives(
+            lambda v, part: s.family.log_likelihood(
+                s.family.Parameters(*v), history.take(part), jets
+            ),
+            list(s.parameters),
+            w,
+        )
+
+    expected = by_rows(rows, weights)
+    repeated = rows.take(np.repeat(np.arange(300), weights.astype(int)))
+    same = [by_rows(repeated, np.ones(int(weights.sum())))]
+    if hasattr(s.family, "log_likelihood_derivatives"):
+        for history, w in ((rows, weights), (repeated, np.ones(int(weights.sum())))):
+            statistics = s.family.sufficient_statistics(history, w)
+            same.append(s.family.log_likelihood_derivatives(s.parameters, statistics))
+    size = (abs(expected[0]), weights.sum() / np.array(s.parameters))
+    for value, gradient, hessian in same:
+        close(value, expected[0], 1e-11)
+        close(gradient / size[1], expected[1] / size[1], 1e-10, 1e-10)
+        scale = np.outer(size[1], size[1]) / weights.sum()
+        close(hessian / scale, expected[2] / scale, 1e-10, 1e-10)
+
+
+def parameters_broadcast(s: Subject) -> None:
+    """Draws on a leading axis, and parameters per customer, give what a loop gives."""
+    family, rows = s.family, s.chosen
+    n, k = len(rows[0]), len(s.parameters)
+    factors = np.exp(np.random.default_rng(5).normal(0, 0.2, (3, n, k)))
+    table = factors * np.array(s.parameters)
+    functions = _row_functions(s)
+    for name, function in functions.items():
+        by_draw = function(family.Parameters(*table[:, :1].transpose(2, 0, 1)), rows)
+        by_customer = function(family.Parameters(*table[0].T), rows)
+        both = function(family.Parameters(*table.transpose(2, 0, 1)), rows)
+        for i in range(n):
+            row = rows.take(slice(i, i + 1))
+            for d in range(3):
+                one = function(family.Parameters(*map(float, table[d, 0])), row)
+                assert np.shape(one) == (1,), f"{name} of one row has shape {np.shape(one)}"
+                close(np.broadcast_to(by_draw, (3, n))[d, i], one[0], 1e-11, 1e-300, name)
+                one = function(family.Parameters(*map(float, table[d, i])), row)
+                close(np.broadcast_to(both, (3, n))[d, i], one[0], 1e-11, 1e-300, name)
+                if d == 0:
+                    close(np.broadcast_to(by_customer, n)[i], one[0], 1e-11, 1e-300, name)
+
+
+def _row_functions(s: Subject) -> dict[str, Callable[[Any, Any], Any]]:
+    """What can be asked for rows: functions of parameters and history."""
+    f = s.family
+    functions = {"log_likelihood": lambda p, h: f.log_likelihood(p, h, backend)}
+    if f.KIND == "spend":
+        functions["expected_spend"] = f.expected_spend
+        functions["scale"] = lambda p, h: np.broadcast_to(
+            f.scale(p, h), np.broadcast_shapes(np.shape(p[0]), h[0].shape)
+        )
+        return functions
+    t = s.time(0.7)
+    functions["probability_alive"] = f.probability_alive
+    of_state = {
+        "survival": lambda state: f.survival(state, t),
+        "expected_purchases": lambda state: f.expected_purchases(state, t),
+        "no_purchase_probability": lambda state: f.no_purchase_probability(state, t),
+        "purchase_count_pmf": lambda state: f.purchase_count_pmf(state, 2, t),
+        "next_purchase_quantile": lambda state: f.next_purchase_quantile(state, 0.3),
+        "time_scale": f.time_scale,
+    }
+    if hasattr(f, "expected_purchases_ever"):
+        of_state["expected_purchases_ever"] = f.expected_purchases_ever
+    for name, verb in of_state.items():
+        functions[name] = lambda p, h, verb=verb: verb(f.alive_state(p, h))
+        functions[f"{name} of a new customer"] = lambda p, h, verb=verb: np.broadcast_to(
+            f.new_customer(p)[0] * verb(f.new_customer(p)[1]),
+            np.broadcast_shapes(np.shape(p[0]), h[0].shape),
+        )
+    return functions
+
+
+def limits_are_named(s: Subject) -> None:
+    """Inside, no boundary; with one parameter run far away, it has a name."""
+    unit = {"time": s.example.span, "money": s.example.money}
+    scaled = [
+        value / unit.get(p.unit, 1.0)
+        for value, p in zip(s.parameters, s.family.PARAMETERS.values(), strict=True)
+    ]
+    assert s.family.boundary(s.family.Parameters(*scaled)) is None
+    for i, name in enumerate(s.family.PARAMETERS):
+        for extreme in (1e-10, 1e10):
+            run = [extreme if j == i else value for j, value in enumerate(scaled)]
+            said = s.family.boundary(s.family.Parameters(*run))
+            assert isinstance(said, str), f"{name} = {extreme:g} is not named"
+            assert len(said) > 20
+
+
+def estimates_recover_the_truth(s: Subject) -> None:
+    """Fitted to 8,000 simulated customers, estimates lie as near as their covariance says."""
+    rows = s.histories.take(slice(0, 8_000))
+    unit = {"time": s.example.span, "money": s.example.money}
+    fit = maximize(s.family, rows, np.ones(8_000), unit)
+    assert fit.convergence.converged, fit.convergence.message
+    off = np.log(fit.parameters / np.array(s.parameters))
+    distance = float(off @ np.linalg.solve(fit.log_covariance, off))
+    # chi-squared with k degrees of freedom: beyond this once in 100,000
+    assert distance < {1: 19.6, 2: 23.1, 3: 25.9, 4: 28.5}.get(len(off), 40.0)
+    true = float(s.family.log_likelihood(s.parameters, rows, backend).sum())
+    assert fit.log_likelihood >= true
+    close(fit.log_likelihood, true + distance / 2, 0.0, 3.0 + 0.3 * distance)
+
+
+COMMON = (
+    score_has_mean_zero,
+    log_likelihood_keeps_its_digits,
+    weights_repeat_rows,
+    parameters_broadcast,
+    limits_are_named,
+    estimates_recover_the_truth,
+)
+
+
+# --- checks of purchase families -------------------------------------------------------------
+
+
+def new_customers_do_as_expected(s: Subject) -> None:
+    """Simulated from the first purchase: counts, pmf, times, and P(none)."""
+    f, h = s.family, s.simulated.history
+    alive, state = f.new_customer(s.parameters)
+    t = s.time(1.0)
+    rng = np.random.default_rng(6)
+    paths = f.sample_purchases(state, t, rng, (CUSTOMERS,))
+    kept = rng.random(CUSTOMERS) < alive
+    _agree(s, alive, state, paths, kept, t)
+    # observed to different ages: the horizon is an array
+    expected = alive * f.expected_purchases(state, h.T)
+    assert_mean(h.frequency, expected, "purchases by age")
+    assert_mean(h.frequency == 0, _none(s, alive, state, h.T), "share without a purchase by age")
+
+
+def known_customers_do_as_expected(s: Subject) -> None:
+    """Simulated onwards from a few histories, given alive: the same."""
+    f, draws = s.family, CUSTOMERS // 4
+    h = PurchaseHistory(*(field[:, None] for field in s.chosen))
+    state = f.alive_state(s.parameters, h)
+    t = s.time(0.6)
+    n = len(s.chosen.T)
+    paths = f.sample_purchases(state, t, np.random.default_rng(7), (n, draws))
+    assert paths.counts.shape == (n, draws)
+    assert np.issubdtype(paths.counts.dtype, np.integer)
+    ends = np.cumsum(paths.counts.sum(axis=1))
+    for i in range(n):
+        row = f.alive_state(s.parameters, s.chosen.take(i))
+        part = type(paths)(paths.counts[i], paths.times[ends[i] - paths.counts[i].sum() : ends[i]])
+        _agree(s, 1.0, row, part, np.ones(draws, dtype=bool), t)
+
+
+def _agree(s: Subject, alive: Any, state: Any, paths: Any, kept: Array, t: float) -> None:
+    f, n = s.family, len(kept)
+    assert len(paths.times) == paths.counts.sum()
+    of = np.repeat(np.arange(n), paths.counts)
+    later = np.diff(paths.times) > 0
+    assert (later | (np.diff(of) > 0)).all(), "times within a path do not ascend"
+    assert (paths.times > 0).all()
+    assert (paths.times <= t).all()
+    for share in (0.3, 1.0):
+        end = (
+            t
+            if share == 1.0
+            else max(1.0, round(share * t))
+            if s.example.whole_times
+            else share * t
+        )
+        counts = np.bincount(of[paths.times <= end], minlength=n) * kept
+        assert_mean(counts, alive * f.expected_purchases(state, end), f"purchases within {end:g}")
+        assert_mean(counts == 0, _none(s, alive, state, end), f"P(none within {end:g})")
+        for k in range(1, 5):
+            exact = alive * f.purchase_count_pmf(state, k, end)
+            assert_mean(counts == k, exact, f"P({k} within {end:g})")
+
+
+def _none(s: Subject, alive: Any, state: Any, t: Any) -> Any:
+    return 1.0 - alive * (1.0 - s.family.no_purchase_probability(state, t))
+
+
+def futures_follow_from_histories(s: Subject) -> None:
+    """Whatever is known at T, what comes after is on average what was predicted."""
+    f, (h, ahead, purchases, first, discounted) = s.family, s.simulated
+    alive, state = f.probability_alive(s.parameters, h), f.alive_state(s.parameters, h)
+    half = s.time(0.4)
+    worth = quadrature.discounted_purchases(
+        lambda t: f.expected_purchases(state, t), ahead, 1.0 / ahead, f.time_scale(state)
+    )
+    predicted = {
+        "purchases": (purchases, alive * f.expected_purchases(state, ahead)),
+        "discounted purchases": (discounted, alive * worth),
+        "none": (purchases == 0, _none(s, alive, state, ahead)),
+        "none soon": (first > half, _none(s, alive, state, half)),
+        "exactly one": (purchases == 1, alive * f.purchase_count_pmf(state, 1, ahead)),
+        "exactly three": (purchases == 3, alive * f.purchase_count_pmf(state, 3, ahead)),
+    }
+    known = {
+        "all": np.ones(CUSTOMERS),
+        "one-time": (h.frequency == 0).astype(float),
+        "frequent": h.frequency / (1.0 + h.frequency),
+        "recent": h.recency / h.T,
+        "old": h.T / h.T.max(),
+    }
+    for what, (happened, expected) in predicted.items():
+        for group, weight in known.items():
+            assert_mean((happened - expected) * weight, 0.0, f"{what}, {group}")
+
+
+def survival_obeys_the_tower(s: Subject) -> None:
+    """The mean of P(alive at T + t | history at T) is P(alive at T + t) of a new customer."""
+    f, h = s.family, s.simulated.history
+    at_first, new = f.new_customer(s.parameters)
+    alive, state = f.probability_alive(s.parameters, h), f.alive_state(s.parameters, h)
+    assert_mean(alive, at_first * f.survival(new, h.T), "P(alive)")
+    for t in (s.time(0.2), s.time(3.0)):
+        expected = at_first * f.survival(new, h.T + t)
+        assert_mean(alive * f.survival(state, t), expected, f"survival to T + {t:g}")
+
+
+def histories_are_simulated_alike(s: Subject) -> None:
+    """`simulate_histories` makes valid histories of the same distribution, by seed."""
+    ages = s.ages[:20_000]
+    h = simulate_histories(s.family, s.parameters, ages, seed=8)
+    again = simulate_histories(s.family, s.parameters, ages, seed=8)
+    assert all(np.array_equal(a, b) for a, b in zip(h, again, strict=True))
+    assert ((h.recency > 0) == (h.frequency > 0)).all()
+    assert (h.recency <= h.T).all()
+    assert np.array_equal(h.frequency, np.floor(h.frequency))
+    alive, state = s.family.new_customer(s.parameters)
+    expected = alive * s.family.expected_purchases(state, ages)
+    assert_mean(h.frequency, expected, "purchases")
+    mine = s.simulated.history
+    for name, of in {
+        "recency": lambda h: h.recency / h.T,
+        "recency squared of few": lambda h: (h.recency / h.T) ** 2 * (h.frequency < 3),
+    }.items():
+        a, b = of(h), of(mine)
+        error = math.hypot(np.std(a) / math.sqrt(len(a)), np.std(b) / math.sqrt(len(b)))
+        assert abs(a.mean() - b.mean()) < SIGMAS * error, name
+
+
+def bayes_by_summation_agrees(s: Subject) -> None:
+    """Likelihood, P(alive), and predictions of a few histories, from individuals."""
+    f, span = s.family, s.time(1.0)
+    t = s.time(0.7)
+    cases = [(0, 0, span), (1, 0.3 * span, span), (2, 0.8 * span, span), (7, 0.9 * span, span)]
+    cases += [(3, span, span), (4, 0.2 * span, 0.9 * span)]
+    for x, t_x, T in cases:
+        if s.example.whole_times:
+            t_x, T = max(float(x), float(round(t_x))) if x else 0.0, float(round(T))
+        row = PurchaseHistory(*(np.array([float(v)]) for v in (x, t_x, T)))
+        exact = individual.posterior(s.individual, s.parameters, x, t_x, T, t)
+        alive, state = f.probability_alive(s.parameters, row), f.alive_state(s.parameters, row)
+        what = f"x={x}, t_x={t_x:g}, T={T:g}"
+        value = f.log_likelihood(s.parameters, row, backend)[0]
+        close(value, exact.log_likelihood, 1e-8, 1e-8, what)
+        close(alive[0], exact.probability_alive, 1e-8, what=what)
+        close((alive * f.survival(state, t))[0], exact.survival, 1e-8, what=what)
+        predicted = (alive * f.expected_purchases(state, t))[0]
+        close(predicted, exact.expected_purchases, 1e-8, what=what)
+        pmf = alive * f.purchase_count_pmf(state, np.arange(6.0), t)
+        pmf[0] += 1.0 - alive[0]
+        close(pmf, exact.pmf, 1e-7, 1e-12, what)
+        close(_none(s, alive, state, t)[0], exact.pmf[0], 1e-8, what=what)
+
+
+def likelihood_is_a_density(s: Subject) -> None:
+    """Integrated over the times of n purchases, the likelihood is P(n purchases)."""
+    f, T = s.family, s.time(1.0)
+    alive, state = f.new_customer(s.parameters)
+    nodes, weights = quadrature.gauss_legendre(80)
+    for n in range(1, 5):
+        # n - 1 purchases are spread anywhere before the last one
+        row = PurchaseHistory(np.full(80, float(n)), T * nodes, np.full(80, T))
+        density = np.exp(f.log_likelihood(s.parameters, row, backend))
+        total = T * weights @ (density * (T * nodes) ** (n - 1)) / math.factorial(n - 1)
+        close(total, alive * f.purchase_count_pmf(state, n, T), 1e-9, what=f"{n} purchases")
+
+
+def silence_updates_consistently(s: Subject) -> None:
+    """Waiting without a purchase: the likelihood falls by exactly P(no purchase)."""
+    f, h = s.family, s.chosen
+    nobody = PurchaseHistory(*(np.array([v]) for v in (0.0, 0.0, s.time(1.0))))
+    alive, state = f.new_customer(s.parameters)
+    log_none = f.log_likelihood(s.parameters, nobody, backend)
+    close(np.exp(log_none), np.reshape(_none(s, alive, state, nobody.T), 1), 1e-12)
+
+    alive, state = f.probability_alive(s.parameters, h), f.alive_state(s.parameters, h)
+    for t in (s.time(0.1), s.time(2.0)):
+        later = h._replace(T=h.T + t)
+        ratio = np.exp(
+            f.log_likelihood(s.parameters, later, backend)
+            - f.log_likelihood(s.parameters, h, backend)
+        )
+        close(_none(s, alive, state, t), ratio, 1e-10)
+        assert (f.probability_alive(s.parameters, later) <= alive + 1e-15).all()
+
+
+def predictions_stay_in_bounds(s: Subject) -> None:
+    """Probabilities are probabilities; more time, more purchases and fewer survivors."""
+    f, h = s.family, s.chosen
+    alive = f.probability_alive(s.parameters, h)
+    assert ((alive >= 0) & (alive <= 1)).all()
+    at_first, new = f.new_customer(s.parameters)
+    assert np.shape(at_first) == ()
+    assert 0 <= at_first <= 1
+    steps = [0.0, *(s.time(x) for x in (0.05, 0.3, 1.0, 4.0, 30.0, 1000.0))]
+    t = np.unique(steps)[:, None]
+    for state in (f.alive_state(s.parameters, h), new):
+        survival = f.survival(state, t)
+        expected = f.expected_purchases(state, t)
+        none = f.no_purchase_probability(state, t)
+        for probability in (survival, none):
+            assert ((probability >= 0) & (probability <= 1)).all()
+            assert (np.diff(probability, axis=0) <= 1e-15).all()
+            close(probability[0], 1.0, 1e-15)
+        assert (np.diff(expected, axis=0) > 0).all()
+        close(expected[0], 0.0, 0.0, 1e-15)
+        # at least one is bought with probability 1 - none
+        assert (expected >= (1.0 - none) * (1 - 1e-12)).all()
+        scale = f.time_scale(state)
+        assert ((scale > 0) & np.isfinite(scale)).all()
+
+
+def predictions_of_one_customer_are_numbers(s: Subject) -> None:
+    """Plain numbers in, a plain number out: shapes follow from broadcasting alone."""
+    f, t = s.family, s.time(1.0)
+    one = PurchaseHistory(*(np.float64(field[-1]) for field in s.chosen))
+    for _, state in (f.new_customer(s.parameters), (1.0, f.alive_state(s.parameters, one))):
+        for value in (
+            f.survival(state, t),
+            f.expected_purchases(state, t),
+            f.no_purchase_probability(state, t),
+            f.purchase_count_pmf(state, 1, t),
+            f.next_purchase_quantile(state, 0.2),
+            f.time_scale(state),
+        ):
+            assert np.shape(value) == ()
+        assert f.purchase_count_pmf(state, np.arange(4), t).shape == (4,)
+        assert f.expected_purchases(state, np.ones((2, 1))).shape == (2, 1)
+
+
+def pmf_is_a_distribution(s: Subject) -> None:
+    """It sums to one, its mean is the expectation, and its zero is P(no purchase)."""
+    f, h = s.family, s.chosen
+    t = s.time(0.5)
+    n = np.arange(4000.0)[:, None]
+    for state in (f.alive_state(s.parameters, h), f.new_customer(s.parameters)[1]):
+        pmf = f.purchase_count_pmf(state, n, t)
+        assert ((pmf >= 0) & (pmf <= 1)).all()
+        assert (pmf[-1] < 1e-14).all(), "the test must go on further"
+        close(pmf.sum(axis=0), 1.0, 1e-9)
+        close((n * pmf).sum(axis=0), np.ravel(f.expected_purchases(state, t)), 1e-8)
+        close(pmf[0], np.ravel(f.no_purchase_probability(state, t)), 1e-12)
+
+
+def quantiles_invert(s: Subject) -> None:
+    """By the q-quantile the next purchase has come with probability q."""
+    f = s.family
+    state = f.alive_state(s.parameters, s.chosen)
+    q = np.array([1e-6, 0.05, 0.5, 0.9, 0.999])[:, None]
+    t = f.next_purchase_quantile(state, q)
+    assert (t >= 0).all()
+    assert (np.diff(t, axis=0)[np.isfinite(t[1:])] > 0).all()
+    finite = np.isfinite(t) & (t < 1e200)
+    come = 1.0 - f.no_purchase_probability(state, np.where(finite, t, 0.0))
+    if s.example.whole_times:
+        assert (come >= q - 1e-9)[finite].all()
+    else:
+        close(come[finite], np.broadcast_to(q, t.shape)[finite], 1e-8)
+    never = np.broadcast_to(f.no_purchase_probability(state, np.inf), t.shape)
+    assert ((1.0 - never) <= q + 1e-9)[np.isposinf(t)].all()
+
+
+def discounting_agrees_with_brute_force(s: Subject) -> None:
+    """The family's time scale steers the quadrature well: many more nodes change nothing."""
+    f, h = s.family, s.chosen
+    state = f.alive_state(s.parameters, h)
+    nodes, weights = quadrature.gauss_legendre(400)
+    for delta in (0.03 / s.example.span, 3.0 / s.example.span):
+        for horizon in (s.time(1.0), s.time(100.0)):
+            # dF integrated by parts, in the log of time to resolve every decade
+            low = 1e-12 * s.example.span
+            w = np.log(low) + nodes * np.log(horizon / low)
+            t = np.exp(w)[:, None]
+            inner = f.expected_purchases(state, t) * np.exp(-delta * t) * t
+            exact = f.expected_purchases(state, horizon) * np.exp(-delta * horizon)
+            exact = exact + delta * np.log(horizon / low) * (weights @ inner)
+            value = quadrature.discounted_purchases(
+                lambda u: f.expected_purchases(state, u), horizon, delta, f.time_scale(state)
+            )
+            close(value, exact, 1e-9)
+            lifetime = quadrature.discounted_time(
+                lambda u: f.survival(state, u), horizon, delta, f.time_scale(state)
+            )
+            alive = np.log(horizon / low) * (
+                weights @ (f.survival(state, t) * np.exp(-delta * t) * t)
+            )
+            close(lifetime, alive + low, 1e-9)
+
+
+def purchases_ever_are_the_limit(s: Subject) -> None:
+    """`expected_purchases_ever`, where a family has it, is what time without end brings."""
+    f = s.family
+    if not hasattr(f, "expected_purchases_ever"):
+        return
+    state = f.alive_state(s.parameters, s.chosen)
+    ever = np.broadcast_to(f.expected_purchases_ever(state), s.chosen.T.shape)
+    far, farther = (f.expected_purchases(state, 10.0**k * s.example.span) for k in (10, 12))
+    finite = np.isfinite(ever)
+    assert (far <= ever * (1 + 1e-12)).all()
+    # what is missing falls like a power of time, and so does not turn round
+    gap, smaller = (ever - far)[finite], (ever - farther)[finite]
+    assert (smaller <= gap + 1e-12).all()
+    assert (np.abs(smaller) <= 0.05 * ever[finite]).all()
+    assert (farther > 1.05 * far)[~finite].all()
+
+
+def unit_of_time_does_not_matter(s: Subject) -> None:
+    """Days instead of weeks: the same predictions, the density scaled by its dimension."""
+    f, h, c = s.family, s.chosen, 7.0
+    if not any(p.unit == "time" for p in f.PARAMETERS.values()):
+        return
+    scaled = f.Parameters(
+        *(
+            value * (c if p.unit == "time" else 1.0)
+            for value, p in zip(s.parameters, f.PARAMETERS.values(), strict=True)
+        )
+    )
+    days = h._replace(recency=h.recency * c, T=h.T * c)
+    shift = f.log_likelihood(scaled, days, backend) - f.log_likelihood(s.parameters, h, backend)
+    close(shift, -h.frequency * math.log(c), 1e-9, 1e-9)
+    close(f.probability_alive(scaled, days), f.probability_alive(s.parameters, h), 1e-11)
+    t = s.time(0.9)
+    one, other = f.alive_state(s.parameters, h), f.alive_state(scaled, days)
+    for verb in (f.survival, f.expected_purchases, f.no_purchase_probability):
+        close(verb(other, c * t), verb(one, t), 1e-10)
+    pmf = f.purchase_count_pmf
+    close(pmf(other, 2, c * t), pmf(one, 2, t), 1e-10)
+    quantile = f.next_purchase_quantile
+    close(quantile(other, 0.4), c * quantile(one, 0.4), 1e-10)
+
+
+PURCHASE = (
+    new_customers_do_as_expected,
+    known_customers_do_as_expected,
+    futures_follow_from_histories,
+    survival_obeys_the_tower,
+    histories_are_simulated_alike,
+    bayes_by_summation_agrees,
+    likelihood_is_a_density,
+    silence_updates_consistently,
+    predictions_stay_in_bounds,
+    predictions_of_one_customer_are_numbers,
+    pmf_is_a_distribution,
+    quantiles_invert,
+    discounting_agrees_with_brute_force,
+    purchases_ever_are_the_limit,
+    unit_of_time_does_not_matter,
+)
+
+
+# --- checks of spend families ----------------------------------------------------------------
+
+
+def _totals(s: Subject, row: SpendHistory, purchases: Array, factors: Array, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    unit = s.family.sample_unit_totals(s.parameters, row.count, purchases, factors, rng)
+    assert unit.shape == purchases.shape
+    return np.asarray(unit * s.family.scale(s.parameters, row))
+
+
+def drawn_totals_are_unbiased(s: Subject) -> None:
+    """What simulated purchases are worth is their number times the expectation."""
+    n = CUSTOMERS
+    rng = np.random.default_rng(9)
+    purchases = rng.integers(0, 4, n)
+    factors = rng.uniform(0.2, 1.0, purchases.sum())
+    weight = np.bincount(np.repeat(np.arange(n), purchases), factors, minlength=n)
+    nobody = SpendHistory(np.zeros(1), np.zeros(1))
+    for row in (nobody, *(s.chosen.take(slice(i, i + 1)) for i in range(len(s.chosen[0])))):
+        expected = s.family.expected_spend(s.parameters, row)
+        totals = _totals(s, row, purchases, factors, seed=10)
+        assert_mean(totals, weight * expected, f"totals given {row}")
+        assert (totals[purchases == 0] == 0).all()
+        assert (totals[purchases > 0] > 0).all()
+
+
+def spending_follows_from_history(s: Subject) -> None:
+    """The mean of the expectation given history is that of the population."""
+    expected = s.family.expected_spend(s.parameters, s.spend)
+    nobody = SpendHistory(np.zeros(1), np.zeros(1))
+    population = s.family.expected_spend(s.parameters, nobody)
+    assert population.shape == (1,)
+    assert_mean(s.spend.mean_value, population, "mean value")
+    assert_mean(expected, population, "expected spend")
+    # who spent above what is expected of them did so by chance alone
+    weight = s.spend.count / (1.0 + s.spend.count)
+    assert_mean((s.spend.mean_value - population) * weight, 0.0, "spend and number of purchases")
+
+
+def spending_by_summation_agrees(s: Subject) -> None:
+    """Likelihood and expectation of a few histories, from individuals."""
+    for i in range(len(s.chosen[0])):
+        row = s.chosen.take(slice(i, i + 1))
+        exact = s.individual.posterior(s.parameters, *(float(v[0]) for v in row))
+        value = s.family.log_likelihood(s.parameters, row, backend)
+        close(value, exact.log_likelihood, 1e-8, 1e-8)
+        close(s.family.expected_spend(s.parameters, row), exact.expected_spend, 1e-8)
+    exact = s.individual.posterior(s.parameters, 0.0, 0.0)
+    nobody = SpendHistory(np.zeros(1), np.zeros(1))
+    close(s.family.expected_spend(s.parameters, nobody), exact.expected_spend, 1e-8)
+
+
+def spend_likelihood_is_a_density(s: Subject) -> None:
+    """It integrates to one over the mean value, whatever the number of purchases."""
+    u = np.arange(-120.0, 120.0, 0.02)
+    for count in (1.0, 2.0, 9.0):
+        row = SpendHistory(np.full(len(u), count), s.example.money * np.exp(u))
+        density = np.exp(s.family.log_likelihood(s.parameters, row, backend))
+        close(0.02 * (density * row.mean_value).sum(), 1.0, 1e-10, what=f"{count:g} purchases")
+
+
+def unit_of_money_does_not_matter(s: Subject) -> None:
+    """Cents instead of dollars."""
+    f, h, c = s.family, s.chosen, 100.0
+    scaled = f.Parameters(
+        *(
+            value * (c if p.unit == "money" else 1.0)
+            for value, p in zip(s.parameters, f.PARAMETERS.values(), strict=True)
+        )
+    )
+    cents = h._replace(mean_value=h.mean_value * c)
+    shift = f.log_likelihood(scaled, cents, backend) - f.log_likelihood(s.parameters, h, backend)
+    close(shift, -math.log(c), 1e-10)
+    close(f.expected_spend(scaled, cents), c * f.expected_spend(s.parameters, h), 1e-12)
+
+
+def spending_more_promises_more(s: Subject) -> None:
+    """Expected spend is positive, rises with the mean value and, high up, with its weight."""
+    money = s.example.money * np.array([0.1, 1.0, 10.0, 1000.0])
+    counts = np.array([1.0, 5.0, 100.0])[:, None]
+    expected = s.family.expected_spend(
+        s.parameters, SpendHistory(np.broadcast_to(counts, (3, 4)), np.broadcast_to(money, (3, 4)))
+    )
+    assert (expected > 0).all()
+    assert (np.diff(expected, axis=1) > 0).all()
+    assert (np.diff(expected, axis=0)[:, -1] > 0).all()
+    # with very many purchases, the customer's own mean
+    many = SpendHistory(np.full(4, 1e9), money)
+    close(s.family.expected_spend(s.parameters, many), money, 1e-6)
+
+
+SPEND = (
+    drawn_totals_are_unbiased,
+    spending_follows_from_history,
+    spending_by_summation_agrees,
+    spend_likelihood_is_a_density,
+    unit_of_money_does_not_matter,
+    spending_more_promises_more,
+)
+
+
+def _checks(family: Any) -> tuple[Callable[[Subject], None], ...]:
+    return COMMON + {"purchase": PURCHASE, "spend": SPEND}.get(getattr(family, "KIND", ""), ())
