@@ -1,6 +1,6 @@
 """The only door for data frames."""
 
 from clv.tables.quality import Quality
-from clv.tables.transactions import Transactions
+from clv.tables.transactions import Transactions, read_transactions
 
-__all__ = ["Quality", "Transactions"]
+__all__ = ["Quality", "Transactions", "read_transactions"]

@@ -20,7 +20,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -91,8 +91,9 @@ class Structure:
         """Line in the file, from 1, of records given by their number, from 1."""
         number = np.asarray(records, dtype=np.int64)
         before, extra = np.array(self.shifts, dtype=np.int64).reshape(-1, 2).T
-        total = np.concatenate([np.zeros(1, np.int64), np.cumsum(extra)])
-        return number + total[np.searchsorted(before, number - 1, side="right")]
+        total: npt.NDArray[np.int64] = np.concatenate([np.zeros(1, np.int64), np.cumsum(extra)])
+        lines: npt.NDArray[np.int64] = total[np.searchsorted(before, number - 1, side="right")]
+        return number + lines
 
 
 def read_layout(head: bytes, delimiter: str | None = None) -> Layout | None:
@@ -139,7 +140,9 @@ def _distinct(names: list[str]) -> Iterator[str]:
         yield unique
 
 
-def inspect(open_stream: Callable[[], IO[bytes]], layout: Layout, folder: Path) -> Structure:
+def inspect(
+    open_stream: Callable[[], IO[bytes]], layout: Layout, folder: Path, *, in_place: bool = True
+) -> Structure:
     """Check every line of a file.
 
     Parameters
@@ -152,11 +155,14 @@ def inspect(open_stream: Callable[[], IO[bytes]], layout: Layout, folder: Path) 
         If the file cannot be read as it lies (`as_is` is False then), its whole records are
         written here as ``rows.csv``, without a header, and its broken lines as ``broken.csv``
         (line number, reason, beginning of the text).
+    in_place
+        Whether the file may be read as it lies, if nothing in it is broken.
     """
-    with open_stream() as stream:
-        found = _fold(pieces(stream, layout), layout, folder=None)
-    if found.as_is:
-        return found
+    if in_place:
+        with open_stream() as stream:
+            found = _fold(pieces(stream, layout), layout, folder=None)
+        if found.as_is:
+            return found
     with open_stream() as stream:
         return _fold(pieces(stream, layout), layout, folder=folder)
 
@@ -165,7 +171,7 @@ def _fold(parts: Iterator[Rows | Lost], layout: Layout, folder: Path | None) -> 
     """Add up the pieces of a file; write them to `folder`, or stop where that is needed."""
     found = Structure(lines=layout.header_lines, as_is=folder is None)
     found.shifts.append((0, layout.header_lines))
-    with _Copy(folder) if folder else _Nowhere() as copy:
+    with _Nowhere() if folder is None else _Copy(folder) as copy:
         for part in parts:
             if isinstance(part, Rows):
                 _count(found, part)
@@ -244,7 +250,7 @@ def pieces(stream: IO[bytes], layout: Layout) -> Iterator[Rows | Lost]:
     yield from _block(carried, layout, last=True)
 
 
-def _block(block: bytes, layout: Layout, *, last: bool) -> Iterator[Rows | Lost]:
+def _block(block: bytes, layout: Layout, *, last: bool) -> Generator[Rows | Lost, None, bytes]:
     """Take a block of whole lines apart; return what must wait for the next block.
 
     What is not in order as a whole is tried in ever smaller windows, so that only the lines

@@ -1,0 +1,150 @@
+"""Customer ids and amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import narwhals as nw
+
+from clv.tables._columns import (
+    MISSING_WORDS,
+    PREFIX,
+    Column,
+    Problem,
+    Steps,
+    folded,
+    merge_steps,
+    trimmed,
+)
+
+LARGEST_EXACT_FLOAT = float(2**53)
+LARGEST_INTEGER = 9.2e18
+NARROW_INTEGERS = (nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.UInt8, nw.UInt16, nw.UInt32)
+
+ID_TEXT = f"{PREFIX}id_text"
+
+SPACES = " '\u00a0\u2009\u202f\u2019"
+"""What stands between thousands besides a comma or a point."""
+
+
+# ---- customer ids
+
+
+def customer_id(column: str, name: str, dtype: nw.dtypes.DType) -> Column:
+    """Keep a customer id as it is: text stays text, a number becomes an integer."""
+    missing = f"{name} is missing"
+    if dtype in NARROW_INTEGERS:
+        return Column(nw.col(column), nw.Int64, problems=((nw.col(column).is_null(), missing),))
+    if dtype.is_numeric():
+        return _wide_id(column, name, exact=not dtype.is_float())
+    return Column(
+        value=nw.col(ID_TEXT),
+        dtype=None,
+        steps=({ID_TEXT: trimmed(column)},),
+        problems=((nw.col(ID_TEXT).is_in(MISSING_WORDS), missing),),
+    )
+
+
+def _wide_id(column: str, name: str, *, exact: bool) -> Column:
+    """Read ids that are fractions only because some are missing, or wider than 64 bits."""
+    number, safe, unusable = (f"{PREFIX}id_{part}" for part in ("number", "safe", "unusable"))
+    value = nw.col(number)
+    largest = LARGEST_INTEGER if exact else LARGEST_EXACT_FLOAT
+    missing = value.is_null() | value.is_nan()
+    too_large = (value > largest) | (value < -largest)
+    kept = nw.when(nw.col(unusable)).then(nw.lit(0)).otherwise(nw.col(column))
+    return Column(
+        value=kept.cast(nw.Int64),
+        dtype=nw.Int64,
+        steps=(
+            {number: nw.col(column).cast(nw.Float64)},
+            {unusable: nw.when(missing).then(nw.lit(True)).otherwise(too_large)},
+            {safe: nw.when(nw.col(unusable)).then(nw.lit(0.0)).otherwise(value)},
+        ),
+        problems=(
+            (missing, f"{name} is missing"),
+            (nw.col(unusable), f"{name} is too large to be exact as a number: give it as text"),
+            (nw.col(safe) != nw.col(safe).round(0), f"{name} is not a whole number"),
+        ),
+    )
+
+
+# ---- amounts
+
+
+def amount(
+    column: str, name: str, dtype: nw.dtypes.DType, *, role: str, decimal: str, ascii_only: bool
+) -> Column:
+    """Read an amount, a quantity or a price (its `role`) as a finite number."""
+    value = nw.col(f"{PREFIX}{role}")
+    if not dtype.is_numeric():
+        return _text_amount(column, name, role=role, decimal=decimal, ascii_only=ascii_only)
+    return Column(
+        value=value,
+        dtype=nw.Float64,
+        steps=({f"{PREFIX}{role}": nw.col(column).cast(nw.Float64)},),
+        problems=(
+            (value.is_null() | value.is_nan(), f"{name} is missing"),
+            (~value.is_finite(), f"{name} is infinite"),
+        ),
+    )
+
+
+def _text_amount(column: str, name: str, *, role: str, decimal: str, ascii_only: bool) -> Column:
+    text_column, right, number = (f"{PREFIX}{role}{part}" for part in ("_text", "_right", ""))
+    text = nw.col(text_column)
+    first: Steps = ({text_column: trimmed(column)},)
+    if not ascii_only:
+        first += ({text_column: folded(text_column, decimal=decimal)},)
+    plain = text.str.replace_all(f"[{_thousands(decimal)}]", "")
+    if decimal == ",":
+        plain = plain.str.replace_all(",", ".", literal=True)
+    return Column(
+        value=nw.col(number),
+        dtype=nw.Float64,
+        steps=(
+            *first,
+            {right: text.str.contains(_number_pattern(decimal))},
+            {number: nw.when(nw.col(right)).then(plain).otherwise(nw.lit("0")).cast(nw.Float64)},
+        ),
+        problems=tuple(_text_problems(text, nw.col(right), name)),
+    )
+
+
+def _text_problems(text: nw.Expr, right: nw.Expr, name: str) -> Iterator[Problem]:
+    yield text.is_in(MISSING_WORDS), f"{name} is missing"
+    yield text.str.contains(r"^[+-]?(?i:inf|infinity)$"), f"{name} is infinite"
+    beside = text.str.contains("[0-9]") & text.str.contains(r"[^0-9.,+\-\s'eE]")
+    yield beside & ~right, f"{name} has text beside the number (a currency?)"
+    yield ~right, f"{name} is not a number"
+
+
+def _thousands(decimal: str) -> str:
+    return SPACES + ("," if decimal == "." else ".")
+
+
+def _number_pattern(decimal: str) -> str:
+    """Match digits, whole groups of three, a fraction and an exponent that cannot overflow."""
+    mark = "\\."
+    if decimal == ",":
+        mark = ","
+    grouped = f"[0-9]{{1,3}}(?:[{_thousands(decimal)}][0-9]{{3}}){{1,12}}"
+    whole = f"(?:[0-9]{{1,40}}|{grouped})"
+    return f"^[+-]?(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]{{1,2}})?$"
+
+
+def times(quantity: Column, unit_price: Column) -> Column:
+    """Multiply two columns into an amount."""
+    product = quantity.value * unit_price.value
+    too_large = (~product.is_finite(), "quantity times unit price is too large")
+    return Column(
+        value=product,
+        dtype=nw.Float64,
+        steps=merge_steps((quantity, unit_price)),
+        problems=(*quantity.problems, *unit_price.problems, too_large),
+    )
+
+
+def constant(value: float) -> Column:
+    """Let every row be worth the same."""
+    return Column(value=nw.lit(float(value)), dtype=nw.Float64)
