@@ -56,9 +56,10 @@ def test_forecasts_need_tenure_and_spend() -> None:
     newcomers = table(T=[0.0, 0.0, 0.0], recency=[0.0] * 3, frequency=[0, 0, 0])
     with pytest.raises(DataError, match="all 3 customers were first seen on the last day"):
         historical_forecasts(newcomers, 1)
+    frame = table().to_pandas().drop(columns=["total_value", "mean_purchase_value"])
+    without_spend = clv.rfm_table(frame, time_unit="year")
     with pytest.raises(MissingColumnError, match="total_value"):
-        frame = table().to_pandas().drop(columns=["total_value", "mean_purchase_value"])
-        historical_forecasts(clv.rfm_table(frame, time_unit="year"), 1)
+        historical_forecasts(without_spend, 1)
 
 
 # -- historical value -----------------------------------------------------------------------------
@@ -73,11 +74,11 @@ def test_value_by_hand() -> None:
     np.testing.assert_array_equal(value.array("run_rate"), [40, 80, np.nan])
     assert "net" not in value.columns
     assert value.years == 4
-    assert value.notes == (
-        "years = 4, as given.",
+    unknown = (
         "1 customers were first seen on the last day: purchases_per_year and run_rate are missing "
-        "for them.",
+        "for them."
     )
+    assert value.notes == ("years = 4, as given.", unknown)
 
 
 def test_years_from_the_base_are_named_and_are_not_the_customers_own_age() -> None:

@@ -261,7 +261,7 @@ def test_refusals(cdnow: RFM, bg_nbd: FittedPurchases, gamma_gamma: FittedSpend)
         clv.compare(remade(cdnow, time_unit="day"), bg_nbd, gamma_gamma)
     with pytest.raises(DataError, match="needs a fitted purchase model, not FittedSpend"):
         clv.compare(cdnow, gamma_gamma, bg_nbd)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="expected a table from clv.rfm_summary"):
+    with pytest.raises(DataError, match=r"expected a table from clv.rfm_summary"):
         clv.compare(cdnow.to_pandas(), bg_nbd, gamma_gamma)  # type: ignore[arg-type]
     for name, value in (("interval", 90), ("top", 0)):
         with pytest.raises(DataError, match=f"{name} must lie strictly between 0 and 1"):
@@ -312,7 +312,7 @@ def test_it_prints_its_tables_and_the_verdict(bg: Comparison) -> None:
         assert part in text
     assert max(map(len, text.splitlines())) <= 110
     html = bg._repr_html_()
-    assert html.count("<table>") == 5
+    assert html.count("<table>") == 6
     assert "cannot be told apart" in html
 
 
@@ -328,11 +328,12 @@ def test_json_has_everything_but_the_customers(bg: Comparison) -> None:
 
 def test_a_result_table() -> None:
     table = ResultTable.of("T", [{"key": "a", "label": "<A>", "bias": 0.5, "clear": True}], "key")
-    assert str(
-        table
-    ) == "T\n--------------------\n          bias  clear\n<A>     +50.0%    yes".replace(
-        "<A>     ", "<A>  "
-    ).replace("          bias", "       bias").replace("-" * 20, "-" * 18)
+    assert str(table).splitlines() == [
+        "T",
+        "------------------",
+        "       bias  clear",
+        "<A>  +50.0%    yes",
+    ]
     assert "&lt;A&gt;" in table._repr_html_()
     assert isinstance(table.to_pandas(), pd.DataFrame)
     with pytest.raises(KeyError, match="0 rows of 'T'"):
