@@ -17,6 +17,8 @@ Names are imported when they are first used, so ``import clv`` stays quick.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         value = getattr(importlib.import_module(_PUBLIC[name]), name)
-        globals()[name] = value  # also takes the place of a submodule of the same name
+        globals()[name] = value
         return value
     if name in _NAMESPACES:
         return importlib.import_module(f"clv.{name}")
@@ -97,3 +99,14 @@ def __dir__() -> list[str]:
     from clv.model import class_names
 
     return sorted({*__all__, *class_names(), "__version__"})
+
+
+class _Package(ModuleType):
+    """Keeps ``clv.forecast`` the function, also after somebody imported the file of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
