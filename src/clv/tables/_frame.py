@@ -290,6 +290,11 @@ def _series_of(engine: str, name: str, values: Column) -> Any:
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number and the word that fits it."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 # -- text ------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import narwhals as nw
 
 from clv.errors import DataError, NoUsableRowsError
 from clv.tables._day import day_number, from_day_number, parse_day
-from clv.tables._frame import collect
+from clv.tables._frame import collect, counted
 from clv.tables.transactions import Transactions
 
 
@@ -40,8 +40,8 @@ def observation_period(transactions: Transactions, end: Any, cut: Any) -> Period
     if end_day < last:
         later = _count_after(transactions.lines, day_number(end_day))
         notes.append(
-            f"{later:,} lines after observation_period_end ({end_day}) were left out; the last "
-            f"is of {last}."
+            f"{counted(later, 'line', 'lines')} after observation_period_end ({end_day}) "
+            f"{'was' if later == 1 else 'were'} left out; the last is of {last}."
         )
     if cut is None:
         return Period(end_day, None, tuple(notes))

@@ -9,7 +9,7 @@ import narwhals as nw
 import numpy as np
 
 from clv.errors import DataError, MissingColumnError, NoUsableRowsError, UnsupportedFrameError
-from clv.tables._frame import FloatArray, collect
+from clv.tables._frame import FloatArray, collect, counted
 from clv.tables.refunds import BoolArray
 
 REQUIRED = ("customer_id", "frequency", "recency", "T")
@@ -221,8 +221,8 @@ def _check_money(columns: dict[str, Any], frequency: FloatArray, require: Any) -
     if not ignored:
         return []
     note = (
-        f"monetary_value of {ignored:,} customers without repeat purchases was set to missing: it "
-        "is the mean value of repeat purchases."
+        f"monetary_value of {counted(ignored, 'customer', 'customers')} without repeat purchases "
+        "was set to missing: it is the mean value of repeat purchases."
     )
     return [note]
 

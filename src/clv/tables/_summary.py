@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 
 from clv.errors import NoUsableRowsError
-from clv.tables._frame import AnyArray, FloatArray, collect
+from clv.tables._frame import AnyArray, FloatArray, collect, counted
 from clv.tables.refunds import BoolArray, IntArray, UnmatchedRefunds, net_refunds
 
 Lines = nw.DataFrame[Any] | nw.LazyFrame[Any]
@@ -188,24 +188,26 @@ def _unmatched(customer: IntArray, amounts: FloatArray) -> UnmatchedRefunds:
 def _unmatched_note(unmatched: UnmatchedRefunds) -> list[str]:
     if not unmatched.customers:
         return []
+    who = counted(unmatched.customers, "customer exceed", "customers exceed")
     note = (
-        f"Refunds of {unmatched.amount:,.2f} by {unmatched.customers:,} customers exceed the "
-        "purchases before them; the rest is in no column."
+        f"Refunds of {who} the purchases before them by {unmatched.amount:,.2f}, which is in no "
+        "column."
     )
     return [note]
 
 
 def _left_out(days: Days, is_known: BoolArray, kept: int, horizon: int) -> list[str]:
     seen = len(days.ids) if is_known.all() else _starts(days.customer[is_known]).size
+    late, refunded = len(days.ids) - seen, seen - kept
     notes = []
-    if len(days.ids) > seen:
+    if late:
         notes.append(
-            f"{len(days.ids) - seen:,} customers were first seen after "
-            f"{np.datetime64(horizon, 'D')} and are not in the table."
+            f"{counted(late, 'customer was', 'customers were')} first seen after "
+            f"{np.datetime64(horizon, 'D')} and {'is' if late == 1 else 'are'} not in the table."
         )
-    if seen > kept:
+    if refunded:
         notes.append(
-            f"{seen - kept:,} customers have no purchase that was not refunded and are not in the "
-            "table."
+            f"{counted(refunded, 'customer has', 'customers have')} no purchase that was not "
+            f"refunded and {'is' if refunded == 1 else 'are'} not in the table."
         )
     return notes
