@@ -266,7 +266,8 @@ def _covariance(hessian: Array) -> tuple[Array, Array]:
     known = curvature > (4 * RIDGE) ** -2
     inverse = np.where(known, 1.0 / np.where(known, curvature, 1.0), 0.0)
     open_share = np.sum(axes**2 * ~known, axis=1)
-    return np.asarray((axes * inverse) @ axes.T), np.asarray(open_share < 0.01)
+    covariance = (axes * inverse) @ axes.T
+    return np.asarray((covariance + covariance.T) / 2), np.asarray(open_share < 0.01)
 
 
 def parameter_draws(estimate: Estimate, draws: int, seed: int) -> Array:
