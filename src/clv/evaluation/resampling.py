@@ -9,13 +9,11 @@ the tests hold them to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from clv.evaluation import metrics
 
 Floats = NDArray[np.float64]
 
@@ -75,18 +73,14 @@ class Resampled(NamedTuple):
         return value - reach, value + reach
 
 
-def all_metrics(actual: Floats, prediction: Floats, top: float) -> dict[str, float]:
-    """Every metric of `METRICS` for one method on all customers."""
-    relative = metrics.bias(actual, prediction)
+def all_metrics(
+    actual: Floats, methods: Mapping[str, Floats], top: float
+) -> dict[str, dict[str, float]]:
+    """Every metric of `METRICS` of every method on all customers; each figure is sorted once."""
+    found = _evaluate(_Sorted.all(actual, methods), np.ones((1, actual.size)), top)
     return {
-        "bias": relative,
-        "absolute_bias": abs(relative),
-        "mean_absolute_error": metrics.mean_absolute_error(actual, prediction),
-        "root_mean_squared_error": metrics.root_mean_squared_error(actual, prediction),
-        "spearman": metrics.spearman(actual, prediction),
-        "spearman_tie_expected": metrics.spearman_tie_expected(actual, prediction),
-        "normalised_gini": metrics.normalised_gini(actual, prediction),
-        "top_share_captured": metrics.top_share_captured(actual, prediction, top),
+        name: {metric: float(value[0]) for metric, value in values.items()}
+        for name, values in found.items()
     }
 
 
@@ -130,19 +124,19 @@ def _blocks(actual: Floats, methods: Mapping[str, Floats], *, top: float, seed: 
     number = min(_MOST_BLOCKS, actual.size // _SMALLEST_BLOCK)
     order = np.random.default_rng(seed).permutation(actual.size)
     blocks = [order[start::number] for start in range(number)]
+    found = [
+        all_metrics(actual[block], {name: p[block] for name, p in methods.items()}, top)
+        for block in blocks
+    ]
     values = {
-        name: _columns([all_metrics(actual[b], prediction[b], top) for b in blocks])
-        for name, prediction in methods.items()
+        name: {metric: np.array([here[name][metric] for here in found]) for metric in METRICS}
+        for name in methods
     }
     how = (
         f"from the spread over {number} blocks of about {actual.size // number:,} customers, "
         "drawn by lot (there are too many customers for a bootstrap of all of them)"
     )
     return Resampled(values, float(1 / np.sqrt(number)), how)
-
-
-def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
-    return {name: np.array([row[name] for row in rows]) for name in METRICS}
 
 
 def _bootstrap(
@@ -154,35 +148,12 @@ def _bootstrap(
     wanted: int,
     seed: int,
 ) -> Resampled:
-    truth = _Sorted.of(actual)
-    sorted_methods = {name: _Sorted.of(prediction) for name, prediction in methods.items()}
-    errors = {name: prediction - actual for name, prediction in methods.items()}
-    found: dict[str, list[dict[str, Floats]]] = {name: [] for name in methods}
-    for weights in _weights(actual.size, resamples, np.random.default_rng(seed)):
-        total = weights @ actual
-        drawn = truth.running(weights)
-        truth_ranks = _truth_ranks(truth, drawn, weights)
-        value = weights * actual
-        perfect = _curve(truth, drawn, value, total).area
-        for name, prediction in methods.items():
-            score = sorted_methods[name]
-            drawn = score.running(weights)
-            curve = _curve(score, drawn, value, total)
-            relative = _ratio(weights @ prediction, total) - 1
-            found[name].append(
-                {
-                    "bias": relative,
-                    "absolute_bias": np.abs(relative),
-                    "mean_absolute_error": weights @ np.abs(errors[name]) / actual.size,
-                    "root_mean_squared_error": np.sqrt(weights @ errors[name] ** 2 / actual.size),
-                    **_spearman(truth_ranks, score, drawn),
-                    "normalised_gini": _ratio(curve.area, perfect),
-                    "top_share_captured": curve.at(top),
-                }
-            )
+    figures = _Sorted.all(actual, methods)
+    rng = np.random.default_rng(seed)
+    chunks = [_evaluate(figures, w, top) for w in _weights(actual.size, resamples, rng)]
     values = {
-        name: {metric: np.concatenate([c[metric] for c in chunks]) for metric in METRICS}
-        for name, chunks in found.items()
+        name: {metric: np.concatenate([c[name][metric] for c in chunks]) for metric in METRICS}
+        for name in methods
     }
     how = f"bootstrap over customers, {resamples:,} resamples"
     if resamples < wanted:
@@ -209,25 +180,63 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
 
 
 class _Sorted(NamedTuple):
-    """Customers in descending order of a score, and where each tie ends."""
+    """A figure, customers in descending order of it, and where each tie ends."""
 
+    figure: Floats
     order: NDArray[np.intp]
     last: NDArray[np.intp]
-    tie_of: NDArray[np.intp]
 
     @classmethod
-    def of(cls, score: Floats) -> _Sorted:
-        order = np.argsort(-score, kind="stable")
-        ordered = score[order]
-        last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-        tie_of = np.empty(score.size, dtype=np.intp)
-        tie_of[order] = np.searchsorted(last, np.arange(score.size))
-        return cls(order, last, tie_of)
+    def of(cls, figure: Floats) -> _Sorted:
+        order = np.argsort(-figure, kind="stable")
+        ordered = figure[order]
+        return cls(figure, order, np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)))
+
+    @classmethod
+    def all(cls, actual: Floats, methods: Mapping[str, Floats]) -> _Figures:
+        return _Figures(cls.of(actual), {name: cls.of(p) for name, p in methods.items()})
+
+    @property
+    def tie_of(self) -> NDArray[np.intp]:
+        """The tie that each customer is in."""
+        tie = np.empty(self.order.size, dtype=np.intp)
+        tie[self.order] = np.repeat(np.arange(self.last.size), np.diff(self.last, prepend=-1))
+        return tie
 
     def running(self, weights: Floats) -> Floats:
         """Sum over the customers up to the end of each tie, shape (resamples, ties)."""
         sums = np.cumsum(np.take(weights, self.order, axis=1), axis=1)
         return sums if self.last.size == self.order.size else np.take(sums, self.last, axis=1)
+
+
+class _Figures(NamedTuple):
+    truth: _Sorted
+    methods: dict[str, _Sorted]
+
+
+def _evaluate(figures: _Figures, weights: Floats, top: float) -> dict[str, dict[str, Floats]]:
+    truth, actual = figures.truth, figures.truth.figure
+    value, total = weights * actual, weights @ actual
+    drawn = truth.running(weights)
+    truth_ranks = _truth_ranks(truth, drawn, weights)
+    perfect = _curve(truth, drawn, value, total).area
+    found = {}
+    for name, method in figures.methods.items():
+        error = method.figure - actual
+        drawn = method.running(weights)
+        curve = _curve(method, drawn, value, total)
+        relative = _ratio(weights @ method.figure, total) - 1
+        found[name] = {
+            "bias": relative,
+            "absolute_bias": np.abs(relative),
+            "mean_absolute_error": weights @ np.abs(error) / actual.size,
+            "root_mean_squared_error": np.sqrt(weights @ error**2 / actual.size),
+            **_spearman(truth_ranks, method, drawn),
+            # all figures equal: an area of 0 but for rounding
+            "normalised_gini": _ratio(curve.area, np.where(perfect > 1e-12, perfect, 0.0)),
+            "top_share_captured": curve.at(top),
+        }
+    return found
 
 
 def _steps(running: Floats) -> Floats:
@@ -288,5 +297,5 @@ def _spearman(truth: _TruthRanks, score: _Sorted, running: Floats) -> dict[str, 
     scale = np.sqrt(truth.spread * np.einsum("ij,ij,ij->i", drawn, ranks, ranks))
     return {
         "spearman": _ratio(product, scale),
-        "spearman_tie_expected": 12 * product / (n * (n**2 - 1.0)),
+        "spearman_tie_expected": _ratio(12 * product, np.full(product.shape, n * (n**2 - 1.0))),
     }

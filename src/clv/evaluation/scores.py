@@ -139,7 +139,7 @@ def score(
     """
     compared = {**methods, NOTHING: np.zeros(actual.size)}
     everything = {**compared, PERFECT: actual}
-    metrics = {name: all_metrics(actual, values, top) for name, values in everything.items()}
+    metrics = all_metrics(actual, everything, top)
     drawn = resample(actual, compared, top=top, resamples=resamples, seed=seed)
     intervals, differences = {}, {}
     for metric in METRICS:
