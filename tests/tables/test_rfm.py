@@ -253,7 +253,7 @@ def test_columns_and_arrays():
         rfm.array("holdout_spend")
     with pytest.raises(DataError, match="not numbers"):
         rfm.array("first_purchase")
-    with pytest.raises(DataError, match="has no holdout"):
+    with pytest.raises(DataError, match="has no holdout of a known length"):
         _ = rfm.holdout_duration
     assert not rfm.has_holdout
 

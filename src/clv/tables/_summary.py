@@ -50,7 +50,8 @@ def summarise(lines: Lines, end: int, cut: int | None, days_per_unit: float) -> 
     horizon = end if cut is None else cut
     is_known = days.day <= horizon
     # A refund is netted within its side of the cut only.
-    netted = net_refunds(2 * days.customer + ~is_known, days.value, days.lowest)
+    group = days.customer if cut is None else 2 * days.customer + ~is_known
+    netted = net_refunds(group, days.value, days.lowest)
     known = _select(days, netted.value, is_known & netted.is_purchase)
     if known.customer.size == 0:
         refunded = " that was not refunded" if bool(is_known.any()) else ""

@@ -93,8 +93,8 @@ class RFM(Table):
         """
         if self.calibration_period_end is None or self.observation_period_end is None:
             raise DataError(
-                "the table has no holdout; make it with "
-                "clv.rfm_summary(..., calibration_period_end=...)"
+                "the table has no holdout of a known length; give calibration_period_end and "
+                "observation_period_end when making it"
             )
         days = (self.observation_period_end - self.calibration_period_end).days
         return days / DAYS_PER_UNIT[self.time_unit]
