@@ -102,6 +102,26 @@ def test_ties_turn_the_ranking_round(bg: Comparison) -> None:
     assert bg.value.row(method="prediction")["normalised_gini"] == pytest.approx(0.638, abs=5e-4)
 
 
+def test_the_verdict_on_cdnow(bg: Comparison) -> None:
+    """What the figures above allow to be said, and no more."""
+    news = {(s.topic, s.text): s.news for s in bg.verdict}
+    expected = {
+        "Total number of purchases: the model is 12.1% too low": "bad",
+        "Total value: the model is 15.6% too low": "bad",
+        "The forecast's own 90% interval of total purchases": "bad",
+        "Error per customer, value (MAE 30.41): better than total past spend (61.65, 51%)": "good",
+        "Foreseeing no value for anybody would have an MAE of 30.11": "even",
+        "Choosing the best 10% of customers: the model's list holds 50.2%": "even",
+        "Ranking everybody by value (normalised Gini, 1 is perfect): 0.638": "bad",
+        "Rank correlation (Spearman): with mid-ranks for ties 0.426 against 0.479": "even",
+        "Predictive intervals of purchases hold": "good",
+    }
+    for start, kind in expected.items():
+        assert [n for (_, text), n in news.items() if text.startswith(start)] == [kind], start
+    ties = next(text for _, text in news if text.startswith("Rank correlation"))
+    assert "How ties are counted decides this comparison" in ties
+
+
 def test_frequency_bins(bg: Comparison) -> None:
     assert list(bg.frequency["frequency"]) == ["0", "1", "2", "3", "4", "5", "6", "7+"]
     assert list(bg.frequency["customers"]) == [1411, 439, 214, 100, 62, 38, 29, 64]
