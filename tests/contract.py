@@ -783,7 +783,7 @@ PURCHASE = (
 
 def _totals(s: Subject, row: SpendHistory, purchases: Array, factors: Array, seed: int) -> Array:
     rng = np.random.default_rng(seed)
-    unit = s.family.sample_unit_totals(s.parameters, row.count, purchases, factors, rng)
+    unit = s.family.sample_unit_totals(s.parameters, row.purchases, purchases, factors, rng)
     assert unit.shape == purchases.shape
     return np.asarray(unit * s.family.scale(s.parameters, row))
 
@@ -813,7 +813,7 @@ def spending_follows_from_history(s: Subject) -> None:
     assert_mean(s.spend.mean_value, population, "mean value")
     assert_mean(expected, population, "expected spend")
     # who spent above what is expected of them did so by chance alone
-    weight = s.spend.count / (1.0 + s.spend.count)
+    weight = s.spend.purchases / (1.0 + s.spend.purchases)
     assert_mean((s.spend.mean_value - population) * weight, 0.0, "spend and number of purchases")
 
 

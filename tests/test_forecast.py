@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from datetime import date
 
-import clv
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import integrate, stats
+
+import clv
 from clv.errors import DataError, InfiniteValueError, UnitMismatchError
 from clv.fitted import FittedPurchases, FittedSpend
 from clv.forecast import Forecast
 from clv.tables.rfm import RFM
 from clv.units import discount_rate_per_unit
-from scipy import integrate, stats
 
 Fits = tuple[FittedPurchases, FittedSpend]
 
@@ -68,6 +70,22 @@ def test_it_says_which_intervals_it_gives(cdnow: RFM, fits: Fits, forecast: Fore
     assert not [name for name in bare.columns if name.endswith(("_low", "_high"))]
 
 
+def _moment_of_the_living(
+    shape: float, rate: float, a: float, b: float, t: float, power: int
+) -> float:
+    """E[purchase rate ^ power, alive at t] of who is alive now, over quantiles of dropout."""
+    value, _ = integrate.quad(
+        lambda q: (
+            (shape / rate) ** power
+            * (1 + stats.beta.ppf(q, a, b) * t / rate) ** -(shape + power)
+        ),
+        0,
+        1,
+        limit=200,
+    )
+    return float(value)
+
+
 def test_value_follows_from_retention(cdnow: RFM, fits: Fits) -> None:
     """Value = survival x purchases while alive x spend x margin, discounted, added up in time.
 
@@ -86,21 +104,8 @@ def test_value_follows_from_retention(cdnow: RFM, fits: Fits) -> None:
     nodes, weights = np.polynomial.legendre.leggauss(8)
     total = np.zeros(len(rows))
     for i in range(len(rows)):
-        shape, rate, a, b = p["r"] + x[i], p["alpha"] + T[i], p["a"], p["b"] + x[i]
-
-        def moment(t: float, power: int) -> float:
-            """E[rate^power, alive at t] for who is alive now, over quantiles of dropout."""
-            value, _ = integrate.quad(
-                lambda q: (
-                    (shape / rate) ** power
-                    * (1 + stats.beta.ppf(q, a, b) * t / rate) ** -(shape + power)
-                ),
-                0,
-                1,
-                limit=200,
-            )
-            return float(value)
-
+        state = (p["r"] + x[i], p["alpha"] + T[i], p["a"], p["b"] + x[i])
+        moment = functools.partial(_moment_of_the_living, *state)
         now = purchases.probability_alive(few)[i]
         for t, step in zip(26 * (nodes + 1), 26 * weights, strict=True):
             survival = purchases.survival(few, t)[i]
@@ -365,7 +370,8 @@ def test_intervals_cover_simulated_customers(fits: Fits) -> None:
             for e, c, t in zip(ends, paths.counts, T, strict=True)
         ]
     )
-    last = np.where(before > 0, np.concatenate([[0.0], paths.times])[ends - paths.counts + before], 0)
+    latest = np.concatenate([[0.0], paths.times])[ends - paths.counts + before]
+    last = np.where(before > 0, latest, 0.0)
     bought = np.maximum(before, 1)
     mean = rng.gamma(6.0 * bought) / rng.gamma(4.0, 1 / 15, len(T)) / bought
     base = clv.rfm_table(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-import clv
 import numpy as np
 import pandas as pd
 import pytest
+
+import clv
 from clv.errors import BoundaryWarning, DataError, FitError, UnitMismatchError
 from clv.fitted import FittedPurchases, FittedSpend
 from clv.tables.rfm import RFM
@@ -63,7 +64,9 @@ def test_a_fit_is_frozen(bg_nbd: FittedPurchases) -> None:
 
 
 @pytest.mark.parametrize("unit", ["day", "month", "year"])
-def test_the_time_unit_changes_no_prediction(cdnow: RFM, bg_nbd: FittedPurchases, unit: str) -> None:
+def test_the_time_unit_changes_no_prediction(
+    cdnow: RFM, bg_nbd: FittedPurchases, unit: str
+) -> None:
     from clv.units import DAYS_PER_UNIT
 
     factor = 7 / DAYS_PER_UNIT[unit]
@@ -205,7 +208,7 @@ class TestRefusals:
     def test_a_horizon_that_is_none(
         self, cdnow: RFM, bg_nbd: FittedPurchases, horizon: object
     ) -> None:
-        with pytest.raises(DataError, match="horizon|time_unit"):
+        with pytest.raises(DataError, match=r"horizon|time_unit"):
             bg_nbd.expected_purchases(cdnow, horizon)  # type: ignore[arg-type]
 
     def test_a_name_that_is_no_model(self) -> None:

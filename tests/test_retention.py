@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import clv
 import numpy as np
 import pytest
+
+import clv
 from clv.errors import DataError
 from clv.fitted import FittedPurchases
 from clv.retention import alive_at_age

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from clv.errors import DataError
-from clv.units import DAYS_PER_UNIT, check_time_unit, discount_rate_per_unit, parse_horizon
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clv.errors import DataError
+from clv.units import DAYS_PER_UNIT, check_time_unit, discount_rate_per_unit, parse_horizon
 
 UNITS = st.sampled_from(list(DAYS_PER_UNIT))
 

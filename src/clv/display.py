@@ -42,7 +42,8 @@ def fitted_html(fitted: Fitted) -> str:
 
 
 def _headline(fitted: Fitted) -> str:
-    seen = "" if fitted.observation_period_end is None else f" up to {fitted.observation_period_end}"
+    end = fitted.observation_period_end
+    seen = "" if end is None else f" up to {end}"
     return (
         f"{fitted.family.TITLE}, fitted to {fitted.n_customers:,} customers{seen}, "
         f"times in {fitted.time_unit}s"
@@ -57,7 +58,7 @@ def _footer(fitted: Fitted) -> str:
 
 
 def _rows(fitted: Fitted) -> list[tuple[str, ...]]:
-    rows = [("parameter", "estimate", "std. error", "meaning")]
+    rows: list[tuple[str, ...]] = [("parameter", "estimate", "std. error", "meaning")]
     errors = fitted.standard_errors
     for name, value in fitted.parameters.items():
         error = errors[name]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from clv.errors import DataError, InfiniteValueError, UnitMismatchError
 from clv.inference.maximum_likelihood import Convergence
@@ -61,7 +62,7 @@ class Fitted:
     family: Any
     estimates: Array
     log_covariance: Array
-    determined: Array
+    determined: npt.NDArray[np.bool_]
     draws: Array
     log_likelihood: float
     n_customers: int
@@ -80,7 +81,7 @@ class Fitted:
 
     @property
     def kind(self) -> str:
-        """"purchase" or "spend"."""
+        """What the model is of: "purchase" or "spend" (its families' `KIND`)."""
         return str(self.family.KIND)
 
     @property
@@ -179,7 +180,7 @@ class Fitted:
 
 
 class FittedPurchases(Fitted):
-    """A fitted purchase model: when will they buy, and are they still there?"""
+    """A fitted purchase model: when customers will buy, and whether they are still there."""
 
     def probability_alive(self, rfm: RFM) -> Array:
         """P(alive) at the end of the observation, shape (n,)."""
@@ -402,7 +403,7 @@ class FittedPurchases(Fitted):
         return PurchaseHistory(*(given.get(name, blank) for name in HISTORY_COLUMNS))
 
     def of_living(self, rfm: RFM, *functions: Callable[[Any], Array]) -> list[Array]:
-        """``P(alive) * function(state)`` for every row of the table, for each function.
+        """Compute ``P(alive) * function(state)`` for every row, for each function.
 
         P(alive) is computed once per distinct row, and what a state decides once per distinct
         state, for all functions together.
@@ -438,7 +439,7 @@ class FittedPurchases(Fitted):
 
 
 class FittedSpend(Fitted):
-    """A fitted spend model: what is a purchase worth?"""
+    """A fitted spend model: what a purchase is worth."""
 
     def history(self, rfm: RFM) -> SpendHistory:
         """What the model looks at: purchases and their mean value, 0 and 0 where none count."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from clv.errors import DataError, InfiniteValueError, UnitMismatchError
+from clv.errors import DataError, InfiniteValueError
 from clv.fitted import FittedPurchases, FittedSpend
 from clv.history import historical_value
 from clv.numerics.backend import Array

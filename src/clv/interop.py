@@ -70,7 +70,7 @@ def from_lifetimes(fitter: Any, *, time_unit: str, draws: int = 400, seed: int =
             np.asarray(data["frequency"], dtype=np.float64),
             np.asarray(data["monetary_value"], dtype=np.float64),
         )
-        bought = weights * history.count
+        bought = weights * history.purchases
         options = {
             "purchases": "repeat",
             "pooled_mean": float(bought @ history.mean_value / bought.sum()),

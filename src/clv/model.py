@@ -160,8 +160,8 @@ class SpendModel(Model):
                 )
             )
         history = SpendHistory(count[usable], mean[usable])
-        weights = np.ones(len(history.count))
-        pooled = dot(history.count, history.mean_value) / float(history.count.sum())
+        weights = np.ones(len(history.purchases))
+        pooled = dot(history.purchases, history.mean_value) / float(history.purchases.sum())
         estimate = maximize(family, history, weights, {"money": pooled})
         remarks = getattr(family, "remarks", lambda *_: ())(
             family.Parameters(*estimate.parameters), history, weights
@@ -169,8 +169,10 @@ class SpendModel(Model):
         left_out = int(np.count_nonzero(count > 0)) - len(usable)
         if left_out:
             remarks += (
-                f"{left_out:,} customers with a {what} were left out of the spend model: "
-                "the mean value of their purchases is not positive.",
+                (
+                    f"{left_out:,} customers with a {what} were left out of the spend model: "
+                    "the mean value of their purchases is not positive."
+                ),
             )
         options = {"purchases": self.purchases, "pooled_mean": pooled}
         return cast(

@@ -106,7 +106,7 @@ def predictive(
         Arrays of shape (n,). Ends of purchases are whole numbers.
     """
     states, state_of = _states(rfm, purchases, spend)
-    draws = int(np.clip(MAX_FUTURES // len(states.count), min(MIN_DRAWS, draws), draws))
+    draws = int(np.clip(MAX_FUTURES // len(states.spend_purchases), min(MIN_DRAWS, draws), draws))
     rng = np.random.default_rng([seed, 1])
     parameters, spend_parameters = _draws_of(purchases, draws, rng), _draws_of(spend, draws, rng)
     middle = spend.family.Parameters(*spend.estimates)
@@ -126,7 +126,7 @@ def predictive(
     result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
     for block in _blocks_of_states(purchases, states, ends, draws):
         known = PurchaseHistory(*(c[block, None] for c in states.history))
-        count = states.count[block, None]
+        count = states.spend_purchases[block, None]
         paths = purchases.family.sample_purchases(
             purchases.family.alive_state(parameters, known),
             ends,
@@ -235,12 +235,12 @@ class _States(NamedTuple):
     """Distinct states, together with the number of purchases behind the mean value."""
 
     history: PurchaseHistory
-    count: Array
+    spend_purchases: Array
 
 
 def _states(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> tuple[_States, Indices]:
     rows = rfm.distinct(*purchases.family.STATE_COLUMNS)
-    joined = compress([rows.inverse, spend.history(rfm).count])
+    joined = compress([rows.inverse, spend.history(rfm).purchases])
     columns = tuple(column[joined.columns[0].astype(np.int64)] for column in rows.columns)
     return _States(purchases.history_of(columns), joined.columns[1]), joined.inverse
 

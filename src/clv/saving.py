@@ -110,9 +110,9 @@ def load(path: str | Path) -> Any:
             "update predictive-clv"
         )
     if record.pop("record_sha256", None) != _checksum(record):
-        raise SavedModelError(f"{folder / 'model.json'} does not match its checksum: it was changed")
+        raise SavedModelError(_changed(folder / "model.json"))
     if hashlib.sha256(arrays).hexdigest() != record["arrays_sha256"]:
-        raise SavedModelError(f"{folder / 'arrays.npz'} does not match its checksum: it was changed")
+        raise SavedModelError(_changed(folder / "arrays.npz"))
     with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
         values = {name: stored[name] for name in _ARRAYS}
     try:
@@ -133,6 +133,10 @@ def load(path: str | Path) -> Any:
         notes=tuple(record["notes"]),
         options=record["options"],
     )
+
+
+def _changed(file: Path) -> str:
+    return f"{file} does not match its checksum: it was changed since it was saved"
 
 
 def _iso(day: date | None) -> str | None:

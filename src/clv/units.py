@@ -39,7 +39,7 @@ def check_time_unit(name: str) -> TimeUnit:
     >>> check_time_unit("weeks")
     'week'
     """
-    unit = name.strip().lower().removesuffix("s") if isinstance(name, str) else name
+    unit = str(name).strip().lower().removesuffix("s")
     if unit not in get_args(TimeUnit):
         raise DataError(
             f"time_unit {name!r} is not known; use one of 'day', 'week', 'month', 'year'"

@@ -66,7 +66,7 @@ def test_lifetimes_agrees(estimate: Estimate) -> None:
 def test_expected_spend_lies_between_the_customer_and_the_population() -> None:
     rows = repeat_buyers()
     population = gamma_gamma.expected_spend(CDNOW, NOBODY)
-    own = CDNOW.p * rows.count / (CDNOW.p * rows.count + CDNOW.q - 1)
+    own = CDNOW.p * rows.purchases / (CDNOW.p * rows.purchases + CDNOW.q - 1)
     np.testing.assert_allclose(
         gamma_gamma.expected_spend(CDNOW, rows),
         own * rows.mean_value + (1 - own) * population,

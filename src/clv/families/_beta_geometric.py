@@ -51,7 +51,7 @@ def log_likelihood(
 ) -> Any:
     """Log-likelihood per customer, in a form that keeps its digits as alpha, a, b grow."""
     r, alpha, a, b = parameters
-    x, t_x, T = history
+    x, _, T = history
     rate = xp.log_rising(r, x) - r * xp.log1p(T / alpha) - x * xp.log(alpha + T)
     dropout = xp.log_rising(b, coins) - xp.log_rising(a + b, coins)
     log_odds_dead = _log_odds_dead(parameters, history, coins, xp)
@@ -185,7 +185,7 @@ def sufficient_statistics(
     return Statistics(
         _tail_counts(history.frequency, weights),
         _tail_counts(coins, weights),
-        (ages, np.bincount(inverse, weights[~tossed], minlength=len(ages))),
+        (ages, np.bincount(inverse, weights[~tossed], len(ages)).astype(np.float64)),
         *(field[tossed] for field in (*history, coins, weights)),
     )
 
@@ -206,13 +206,13 @@ def log_likelihood_derivatives(
     gradient, hessian = np.zeros(4), np.zeros((4, 4))
 
     # ln Gamma(r+x) - ln Gamma(r)
-    z = r + np.arange(len(s.more_than))
+    z = r + np.arange(len(s.more_than), dtype=np.float64)
     value += dot(s.more_than, np.log(z))
     gradient[0] += dot(s.more_than, 1 / z)
     hessian[0, 0] -= dot(s.more_than, z**-2)
 
     # ln B(a, b+coins) - ln B(a, b), as logs of one coin after another
-    zb = b + np.arange(len(s.coins_more_than))
+    zb = b + np.arange(len(s.coins_more_than), dtype=np.float64)
     zab = zb + a
     value -= dot(s.coins_more_than, np.log1p(a / zb))
     gradient[2] -= dot(s.coins_more_than, 1 / zab)

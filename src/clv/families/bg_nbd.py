@@ -76,9 +76,11 @@ def remarks(
     if one_time <= 0.5:
         return ()
     return (
-        f"{one_time:.0%} of the customers bought once, and BG/NBD calls every one of them "
-        "alive (P(alive) = 1): they cannot drop out before a repeat purchase. "
-        "ModifiedBetaGeoModel (mbg_nbd) lets them; compare the two.",
+        (
+            f"{one_time:.0%} of the customers bought once, and BG/NBD calls every one of them "
+            "alive (P(alive) = 1): they cannot drop out before a repeat purchase. "
+            "ModifiedBetaGeoModel (mbg_nbd) lets them; compare the two."
+        ),
     )
 
 

@@ -63,8 +63,8 @@ def expected_spend(parameters: Parameters, history: SpendHistory) -> Array:
 
     With n = 0 that is the population's mean. Infinite where p n + q <= 1.
     """
-    p, q, v = parameters
-    n, m = history
+    p, q, _ = parameters
+    n, _ = history
     shape = p * n + q - 1.0
     with np.errstate(divide="ignore"):
         return np.asarray(np.where(shape > 0, p * scale(parameters, history) / shape, np.inf))
@@ -134,7 +134,7 @@ class Statistics(NamedTuple):
 def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
     """Collapse what can be collapsed; exact."""
     n, m = history
-    histogram = np.bincount(n.astype(np.int64), weights)
+    histogram = np.bincount(n.astype(np.int64), weights).astype(np.float64)
     present = np.flatnonzero(histogram)
     distinct_n, weight_of_n = present.astype(np.float64), histogram[present]
     weighted_n = weights * n
@@ -230,6 +230,8 @@ def remarks(parameters: Parameters, history: SpendHistory, weights: Array) -> tu
     if q > 1:
         return ()
     return (
-        f"q = {q:.3g} <= 1: the mean spend of the population is infinite under this model, "
-        "so customers without repeat purchases are given the observed mean value instead.",
+        (
+            f"q = {q:.3g} <= 1: the mean spend of the population is infinite under this model, "
+            "so customers without repeat purchases are given the observed mean value instead."
+        ),
     )

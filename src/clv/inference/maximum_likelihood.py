@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from clv.errors import ConvergenceError
 from clv.numerics import jets
@@ -61,7 +62,7 @@ class Estimate(NamedTuple):
 
     parameters: Array  #: shape (k,)
     log_covariance: Array  #: of the log-parameters, shape (k, k); 0 along a boundary
-    determined: Array  #: shape (k,), False where the data do not bound the parameter
+    determined: npt.NDArray[np.bool_]  #: (k,), False where the data leave the parameter open
     log_likelihood: float
     convergence: Convergence
 
@@ -158,8 +159,8 @@ def _derivatives(
         statistics = family.sufficient_statistics(history, weights)
 
         def fast(parameters: Array) -> tuple[float, Array, Array]:
-            result = family.log_likelihood_derivatives(family.Parameters(*parameters), statistics)
-            return result  # type: ignore[no-any-return]
+            point = family.Parameters(*parameters)
+            return family.log_likelihood_derivatives(point, statistics)  # type: ignore[no-any-return]
 
         return fast
 
@@ -260,7 +261,7 @@ def _judge(
     )
 
 
-def _covariance(hessian: Array) -> tuple[Array, Array]:
+def _covariance(hessian: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Inverse of the information, without the directions that the data leave open."""
     curvature, axes = np.linalg.eigh(hessian)
     known = curvature > (4 * RIDGE) ** -2

@@ -26,9 +26,15 @@ Array = npt.NDArray[np.float64]
 class Backend(Protocol):
     """What ``xp`` offers; every function works element by element and broadcasts."""
 
-    def log(self, x: Any) -> Any: ...
-    def log1p(self, x: Any) -> Any: ...
-    def exp(self, x: Any) -> Any: ...
+    def log(self, x: Any) -> Any:
+        """Natural logarithm."""
+
+    def log1p(self, x: Any) -> Any:
+        """``ln(1 + x)``."""
+
+    def exp(self, x: Any) -> Any:
+        """Exponential."""
+
     def softplus(self, x: Any) -> Any:
         """``ln(1 + exp(x))`` without overflow."""
 

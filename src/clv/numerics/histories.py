@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from clv.numerics.backend import Array
 
@@ -14,17 +14,17 @@ class PurchaseHistory(NamedTuple):
     recency: Array  #: t_x: age at the last purchase
     T: Array  #: age at the end of the observation
 
-    def take(self, rows: object) -> PurchaseHistory:
+    def take(self, rows: Any) -> PurchaseHistory:
         """The chosen rows."""
-        return PurchaseHistory(*(field[rows] for field in self))  # type: ignore[index]
+        return PurchaseHistory(*(field[rows] for field in self))
 
 
 class SpendHistory(NamedTuple):
     """How much customers spent. Every field has shape (n,), in the table's currency."""
 
-    count: Array  #: purchases behind the mean
+    purchases: Array  #: how many are behind the mean
     mean_value: Array  #: mean value of these purchases
 
-    def take(self, rows: object) -> SpendHistory:
+    def take(self, rows: Any) -> SpendHistory:
         """The chosen rows."""
-        return SpendHistory(*(field[rows] for field in self))  # type: ignore[index]
+        return SpendHistory(*(field[rows] for field in self))

@@ -59,10 +59,10 @@ class Jet:
         return Jet(-self.value, -self.gradient, -self.hessian)
 
     def __sub__(self, other: Any) -> Jet:
-        return self + (-other)
+        return self.__add__(-other)
 
     def __rsub__(self, other: Any) -> Jet:
-        return (-self) + other
+        return (-self).__add__(other)
 
     def __mul__(self, other: Any) -> Jet:
         if isinstance(other, Jet):
@@ -86,11 +86,11 @@ class Jet:
 
     def __truediv__(self, other: Any) -> Jet:
         if isinstance(other, Jet):
-            return self * other.reciprocal()
-        return self * (1.0 / other)
+            return self.__mul__(other.reciprocal())
+        return self.__mul__(1.0 / other)
 
     def __rtruediv__(self, other: Any) -> Jet:
-        return self.reciprocal() * other
+        return self.reciprocal().__mul__(other)
 
 
 def variables(values: Sequence[npt.ArrayLike]) -> list[Jet]:
@@ -157,7 +157,11 @@ def log_rising(z: Jet, n: Any) -> Jet:
 def gammaln(z: Jet) -> Jet:
     """``ln Gamma(z)``."""
     value = z.value
-    return z.chain(scipy.special.gammaln(value), scipy.special.digamma(value), scipy.special.polygamma(1, value))
+    return z.chain(
+        scipy.special.gammaln(value),
+        scipy.special.digamma(value),
+        scipy.special.polygamma(1, value),
+    )
 
 
 def where(condition: npt.NDArray[np.bool_], x: Any, y: Any) -> Jet:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from clv.numerics.backend import Array
 
@@ -30,7 +31,7 @@ class Minimum(NamedTuple):
     hessian: Array
     iterations: int
     decrement: float  #: by how much the value could still fall, to second order
-    on_wall: Array  #: which variables sit on the wall of the box
+    on_wall: npt.NDArray[np.bool_]  #: which variables sit on the wall of the box
 
 
 def minimize(
@@ -72,7 +73,7 @@ def minimize(
         step[free] = _trust_region_step(gradient[free], hessian[np.ix_(free, free)], radius)
         trial = np.clip(point + step, -wall, wall)
         step = trial - point
-        expected = -(gradient @ step + 0.5 * step @ hessian @ step)
+        expected = -float(gradient @ step + 0.5 * step @ hessian @ step)
         # what rounding alone can do to the value
         noise = 4e-16 * abs(value)
         last = expected <= max(tolerance, noise) and bool(np.linalg.norm(step) < 0.5 * radius)
@@ -110,7 +111,7 @@ def minimize(
     )
 
 
-def _free(point: Array, gradient: Array, wall: float) -> Array:
+def _free(point: Array, gradient: Array, wall: float) -> npt.NDArray[np.bool_]:
     """Variables that are not pressed against the wall."""
     pressed = ((point >= wall) & (gradient <= 0)) | ((point <= -wall) & (gradient >= 0))
     return np.asarray(~pressed)
