@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -145,8 +146,7 @@ def test_the_last_day_in_the_data():
 
 def test_jalali_end():
     pytest.importorskip("persiantools")
-    transactions = lines(("a", 19_900, 1.0), ("a", 19_986, 2.0))
-    object.__setattr__(transactions, "calendar", "jalali")
+    transactions = replace(lines(("a", 19_900, 1.0), ("a", 19_986, 2.0)), calendar="jalali")
     rfm = rfm_summary(transactions, observation_period_end="1403-06-31")
     assert rfm.observation_period_end == dt.date(2024, 9, 21)
     with pytest.raises(DataError, match="'1403-07-31' is no Jalali date"):

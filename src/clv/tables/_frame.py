@@ -182,7 +182,7 @@ class Table:
 
     def _title(self) -> str:
         """What stands above the table when it shows itself."""
-        return f"{type(self).__name__}: {len(self):,} rows"
+        return f"{type(self).__name__}: {counted(len(self), 'row', 'rows')}"
 
     def _remarks(self) -> tuple[str, ...]:
         """What stands below the table when it shows itself."""
@@ -199,7 +199,7 @@ class Table:
         head = self._head()
         lines = _text_table(head)
         if len(self) > _ROWS_SHOWN:
-            lines.append(f"… {len(self) - _ROWS_SHOWN:,} more rows")
+            lines.append(_more_rows(len(self)))
         return "\n".join([self._title(), *lines, *(f"note: {note}" for note in self._remarks())])
 
     def _repr_html_(self) -> str:
@@ -209,14 +209,12 @@ class Table:
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
             for row in zip(*head.values(), strict=True)
         )
-        more = len(self) - _ROWS_SHOWN
-        below = [f"… {more:,} more rows"] if more > 0 else []
-        remarks = "".join(f"<p><small>{escape(text)}</small></p>" for text in below)
-        remarks += "".join(f"<p><small>{escape(text)}</small></p>" for text in self._remarks())
+        more = [_more_rows(len(self))] if len(self) > _ROWS_SHOWN else []
+        below = (f"<p><small>{escape(text)}</small></p>" for text in (*more, *self._remarks()))
         return (
             f"<div><p><b>{escape(self._title())}</b></p>"
             f"<div style='overflow-x:auto'><table><thead><tr>{top}</tr></thead>"
-            f"<tbody>{rows}</tbody></table></div>{remarks}</div>"
+            f"<tbody>{rows}</tbody></table></div>{''.join(below)}</div>"
         )
 
 
@@ -296,6 +294,10 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 # -- text ------------------------------------------------------------------------------------
+
+
+def _more_rows(rows: int) -> str:
+    return f"… {counted(rows - _ROWS_SHOWN, 'more row', 'more rows')}"
 
 
 def _first(values: Column, count: int) -> list[Any]:

@@ -20,14 +20,13 @@ class Period(NamedTuple):
 
 
 def observation_period(transactions: Transactions, end: Any, cut: Any) -> Period:
-    calendar = getattr(transactions, "calendar", "gregorian")
     first, last = _first_and_last_day(transactions)
     notes: list[str] = []
     if isinstance(end, str) and end.strip().lower() == "last":
         notes.append(f"observation_period_end is the last day in the data, {last}.")
         end_day = last
     else:
-        end_day = parse_day(end, "observation_period_end", calendar)
+        end_day = parse_day(end, "observation_period_end", transactions.calendar)
     if end_day < first:
         raise DataError(
             f"observation_period_end {end_day} lies before the first transaction, {first}; "
@@ -45,7 +44,7 @@ def observation_period(transactions: Transactions, end: Any, cut: Any) -> Period
         )
     if cut is None:
         return Period(end_day, None, tuple(notes))
-    cut_day = parse_day(cut, "calibration_period_end", calendar)
+    cut_day = parse_day(cut, "calibration_period_end", transactions.calendar)
     if cut_day >= end_day:
         raise DataError(
             f"calibration_period_end {cut_day} must lie before observation_period_end {end_day}; "

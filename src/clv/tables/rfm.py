@@ -18,7 +18,7 @@ import numpy as np
 from clv.errors import DataError
 from clv.numerics.compress import Compressed, compress
 from clv.tables._day import day_number, parse_day
-from clv.tables._frame import FloatArray, Table
+from clv.tables._frame import FloatArray, Table, counted
 from clv.tables._period import observation_period
 from clv.tables._ready_made import read_ready_made
 from clv.tables._summary import summarise
@@ -142,7 +142,9 @@ class RFM(Table):
         return _fingerprint(self)
 
     def _title(self) -> str:
-        title = f"RFM table: {len(self):,} customers, ages in {self.time_unit}s"
+        title = (
+            f"RFM table: {counted(len(self), 'customer', 'customers')}, ages in {self.time_unit}s"
+        )
         if self.observation_period_end is not None:
             title += f", observed to {self.observation_period_end}"
         if self.calibration_period_end is not None:

@@ -59,6 +59,8 @@ class Transactions:
         The engine that results should come back in: "pandas", "polars", "pyarrow", "duckdb" ...
     refunds, zero_amounts
         The policies in force; the rows that "drop" drops are already gone from `lines`.
+    calendar
+        In which dates were written, and in which `clv.rfm_summary` reads its ends.
     source
         What was read, in words.
     """
@@ -68,6 +70,7 @@ class Transactions:
     engine: str
     refunds: Refunds = "net"
     zero_amounts: ZeroAmounts = "keep"
+    calendar: CalendarName = "gregorian"
     source: str = "a table"
     make_rejected: Callable[[], Any] = field(default=_no_rows)
     keep_alive: Any = field(default=None)
@@ -219,7 +222,8 @@ def read_transactions(
     table = open_source(source, date=date, delimiter=delimiter, encoding=encoding)
     with readable(table.label) if table.from_file else nullcontext():
         examination = examine(table, names, reading, tuple(_policies(refunds, zero_amounts)))
-        return _assemble(table, names, examination, refunds, zero_amounts)
+        transactions = _assemble(table, names, examination, refunds, zero_amounts)
+        return replace(transactions, calendar=calendar)
 
 
 # ---- options
