@@ -323,6 +323,33 @@ def test_a_holdout_in_which_nothing_happened(
     json.dumps(comparison.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    ("rows", "changes"),
+    [
+        (1, {}),
+        (20, {"holdout_spend": -5.0}),  # refunds of earlier purchases
+        (20, {"holdout_spend": 3.0, "holdout_purchases": 1}),
+        (20, {"total_value": 0.0, "mean_purchase_value": 0.0}),
+    ],
+)
+def test_odd_tables_give_numbers_or_none(
+    rows: int,
+    changes: dict[str, float],
+    cdnow: RFM,
+    bg_nbd: FittedPurchases,
+    gamma_gamma: FittedSpend,
+) -> None:
+    few = clv.rfm_table(
+        cdnow.to_pandas()[:rows].assign(**changes),
+        time_unit="week",
+        calibration_period_end=cdnow.calibration_period_end,
+        observation_period_end=cdnow.observation_period_end,
+    )
+    comparison = clv.compare(few, bg_nbd, gamma_gamma, bootstrap=20)
+    assert "nan" not in str(comparison)
+    json.dumps(comparison.to_dict(), allow_nan=False)
+
+
 # -- what is shown ------------------------------------------------------------------------------
 
 
