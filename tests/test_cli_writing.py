@@ -18,21 +18,9 @@ from clv.cli import writing
 from clv.cli.console import printable
 
 NASTY = [
-    "=1+1",
-    "+49",
-    "-5",
-    "@you",
-    "\tx",
-    "\rx",
-    "\nx",
-    "'quoted",
-    "＝1",
-    'a,"b"\nc',
-    "سلام‌",
-    "007",
-    "",
+    *("=1+1", "+49", "-5", "@you", "\tx", "\rx", "\nx", "'quoted", "＝1"),
+    *('a,"b"\nc', "سلام‌", "007", ""),
 ]
-
 COLUMNS = ["customer_id", "value", "count", "day"]
 
 

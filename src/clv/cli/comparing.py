@@ -26,14 +26,14 @@ from clv.cli.options import Source
 @options.spend_model
 @click.option(
     "--interval",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.share,
     default=0.9,
     show_default=True,
     help="Probability of the intervals.",
 )
 @click.option(
     "--top",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.share,
     default=0.1,
     show_default=True,
     help="Share of customers that 'the best' are.",

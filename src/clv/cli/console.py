@@ -54,13 +54,17 @@ def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]])
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, title=Text(title), title_justify="left", title_style="bold")
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, heading in enumerate(headings):
-        drawn.add_column(Text(heading), justify="right" if number else "left", no_wrap=True)
+        drawn.add_column(Text(heading), justify="right" if number else "left")
     for row in rows:
         drawn.add_row(*(Text(printable(str(cell))) for cell in row))
     width = None if sys.stdout.isatty() else 120
-    Console(width=width, markup=False, emoji=False, highlight=False).print(drawn)
+    console = Console(width=width, markup=False, emoji=False, highlight=False)
+    with console.capture() as captured:
+        console.print(drawn)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    tell("\n".join([title, *filter(None, lines)] if title else filter(None, lines)))
 
 
 def wrapped(text: str, bullet: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clv.cli import options, summaries, writing
-from clv.cli.console import emit, facts, table, tell, wrapped, working
+from clv.cli.console import emit, facts, table, tell, working, wrapped
 
 if TYPE_CHECKING:
     from clv.evaluation.comparison import Comparison
@@ -57,7 +58,7 @@ def demo(output: Path, models: Path, as_json: bool) -> None:
                     "purchases": summaries.fitted_record(done.purchases),
                     "spend": summaries.fitted_record(done.spend),
                 },
-                "comparison": done.comparison.to_dict(),
+                "comparison": done.test.comparison.to_dict(),
                 "forecast": summaries.forecast_record(done.forecast),
                 "files": {name: str(path) for name, path in files.items()},
             }
@@ -73,14 +74,22 @@ def demo(output: Path, models: Path, as_json: bool) -> None:
 
 
 @dataclass(frozen=True)
+class _Test:
+    """Fitted on what was known at the cut, held against what came after."""
+
+    rfm: RFM
+    purchases: FittedPurchases
+    cautious: FittedPurchases  #: lets customers leave after their first purchase
+    forecast: Forecast
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
 class _Done:
     """Everything that the story is told from."""
 
     transactions: Transactions
-    known: RFM  #: as of the cut, with the holdout
-    purchases_known: FittedPurchases
-    cautious_known: FittedPurchases
-    comparison: Comparison
+    test: _Test
     purchases: FittedPurchases
     spend: FittedSpend
     forecast: Forecast
@@ -90,35 +99,34 @@ class _Done:
 def _work() -> _Done:
     import clv
 
-    first, second, third = (clv.model_class(n)() for n in ("bg_nbd", "mbg_nbd", "gamma_gamma"))
+    easy, modified, money = (clv.model_class(n)() for n in ("bg_nbd", "mbg_nbd", "gamma_gamma"))
     with working("reading CDNOW"):
-        transactions = clv.read_transactions(
-            clv.datasets.load_cdnow(), customer_id="customer_id", date="date", amount="amount"
-        )
+        transactions = clv.read_transactions(clv.datasets.load_cdnow())
         known = clv.rfm_summary(
             transactions, observation_period_end=_END, calibration_period_end=_CUT
         )
         everything = clv.rfm_summary(transactions, observation_period_end=_END)
     with working("testing on what was held back"):
-        purchases_known, cautious_known = first.fit(known), second.fit(known)
-        comparison = clv.compare(known, purchases_known, third.fit(known))
-    with working("forecasting"):
-        purchases, spend = first.fit(everything), third.fit(everything)
-        forecast = clv.forecast(everything, purchases, spend, horizon=_HORIZON)
-        cautious = clv.forecast(
-            everything, second.fit(everything), spend, horizon=_HORIZON, interval=None
+        purchases, spend = easy.fit(known), money.fit(known)
+        test = _Test(
+            rfm=known,
+            purchases=purchases,
+            cautious=modified.fit(known),
+            forecast=clv.forecast(
+                known, purchases, spend, horizon=known.holdout_duration, discount_rate=0
+            ),
+            comparison=clv.compare(known, purchases, spend),
         )
-    return _Done(
-        transactions=transactions,
-        known=known,
-        purchases_known=purchases_known,
-        cautious_known=cautious_known,
-        comparison=comparison,
-        purchases=purchases,
-        spend=spend,
-        forecast=forecast,
-        cautious=cautious,
-    )
+    with working("forecasting"):
+        purchases, cautious, spend = (model.fit(everything) for model in (easy, modified, money))
+        return _Done(
+            transactions=transactions,
+            test=test,
+            purchases=purchases,
+            spend=spend,
+            forecast=clv.forecast(everything, purchases, spend, horizon=_HORIZON),
+            cautious=clv.forecast(everything, cautious, spend, horizon=_HORIZON, interval=None),
+        )
 
 
 # --- the files -----------------------------------------------------------------------------------
@@ -148,9 +156,9 @@ def _write(done: _Done, output: Path, models: Path) -> dict[str, Path]:
     with working("writing"):
         writing.write_table(done.forecast, files["forecast"])
         writing.write_table(done.forecast, files["forecast_csv"])
-        writing.write_table(done.comparison.customers, files["compared"])
-        writing.write_text(f"{done.comparison}\n", files["comparison"])
-        record = json.dumps(done.comparison.to_dict(), indent=2, allow_nan=False)
+        writing.write_table(done.test.comparison.customers, files["compared"])
+        writing.write_text(f"{done.test.comparison}\n", files["comparison"])
+        record = json.dumps(done.test.comparison.to_dict(), indent=2, allow_nan=False)
         writing.write_text(f"{record}\n", files["comparison_json"])
     with working("drawing"), writing.beside(files["picture"]) as scratch:
         _draw(done, scratch)
@@ -168,10 +176,11 @@ def _draw(done: _Done, path: Path) -> None:
     figure = Figure(figsize=(14, 10), layout="constrained")
     FigureCanvasAgg(figure)
     (first, second), (third, fourth) = figure.subplots(2, 2)
-    both = [done.purchases_known, done.cautious_known]
-    plots.tracking(done.transactions, done.known, both, ax=first)
-    plots.calibration(done.known, both, ax=second)
-    plots.predicted_against_historical(done.comparison, ax=third)
+    test = done.test
+    both = [test.purchases, test.cautious]
+    plots.tracking(done.transactions, test.rfm, both, ax=first)
+    plots.calibration(test.rfm, both, ax=second)
+    plots.predicted_against_historical(test.comparison, ax=third)
     plots.top_customers(done.forecast, n=15, ax=fourth)
     figure.savefig(path, format="png", dpi=110)
 
@@ -180,74 +189,95 @@ def _draw(done: _Done, path: Path) -> None:
 
 
 def _tell_test(done: _Done) -> None:
-    comparison = done.comparison
+    comparison = done.test.comparison
     value = {row["method"]: row for row in comparison.value.rows()}
-    ours = value["prediction"]
-    history = [value[name] for name in comparison.value_scores.history]
+    ours, history = value["prediction"], comparison.value_scores.history
+    weeks = f"{comparison.horizon:g} {comparison.time_unit}s"
 
     tell(f"CDNOW: {comparison.n_customers:,} people who first bought CDs there in early 1997")
     summaries.describe_reading("the file", done.transactions.quality)
     tell()
-    tell(
-        f"1. The test: knowing only what was known on {_CUT}, what of the {_span(comparison)} after?"
-    )
-    order = ["perfect", "prediction", *comparison.value_scores.history]
-    words = {"perfect": "what really happened", "prediction": f"forecast ({ours['label']})"}
+    tell(f"1. The test. From what was known on {_CUT}, what will they spend in the {weeks} after?")
+    names = {
+        "perfect": "what they did",
+        "prediction": f"forecast, {ours['label']}",
+        "nothing": "nothing for anybody",
+    }
     table(
         "",
-        ["", "dollars in all", "off by", "mean error each", "best tenth holds"],
+        ["", "dollars", "off by", "mean error", "best tenth held"],
         [
             [
-                words.get(name, f"history: {value[name]['label']}"),
+                names.get(name, f"history, {value[name]['label']}"),
                 f"{value[name]['total']:,.0f}",
-                f"{value[name]['bias']:+.0%}" if name != "perfect" else "",
-                f"{value[name]['mean_absolute_error']:,.2f}" if name != "perfect" else "",
+                "" if name == "perfect" else f"{value[name]['bias']:+.0%}",
+                "" if name == "perfect" else f"{value[name]['mean_absolute_error']:.2f}",
                 f"{value[name]['top_share_captured']:.1%}",
             ]
-            for name in order
+            for name in ("perfect", "prediction", *history, "nothing")
         ],
     )
-    errors = [row["mean_absolute_error"] for row in history]
-    best = max(history, key=lambda row: float(row["top_share_captured"]))
-    first = max(history, key=lambda row: float(row["normalised_gini"]))
-    held = {
-        row["figure"]: row
-        for row in comparison.coverage.rows()
-        if row["level"] == comparison.interval
-    }
-    for line in (
-        f"Amounts: per customer the forecast is off by {ours['mean_absolute_error']:.0f} dollars "
-        f"on average, history by {min(errors):.0f} to {max(errors):.0f}.",
-        f"In all, it says {abs(ours['bias']):.0%} too "
-        f"{'little' if ours['bias'] < 0 else 'much'}: it knows no Christmas and no campaign.",
-        f"Ranking: the tenth of the customers that it puts first then spent "
-        f"{ours['top_share_captured']:.1%} of everything, that of {best['label']} "
-        f"{best['top_share_captured']:.1%}. Over all customers {first['label']} ranks "
-        f"{'better' if first['normalised_gini'] > ours['normalised_gini'] else 'no better'} "
-        f"(Gini {first['normalised_gini']:.3f} against {ours['normalised_gini']:.3f}). If you only "
-        "want a list of the best, history will do.",
-        f"Its {comparison.interval:.0%} intervals held what {held['purchases']['coverage']:.1%} of "
-        f"the customers bought, and what {held['value']['coverage']:.1%} spent.",
-    ):
+    for line in _verdict(done.test, ours, [value[name] for name in history], value["nothing"]):
         wrapped(line, bullet="- ")
     tell()
 
 
+def _verdict(
+    test: _Test,
+    ours: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    nothing: Mapping[str, Any],
+) -> Iterator[str]:
+    """What the table says, good and bad; the numbers are those of the comparison."""
+    comparison = test.comparison
+    errors = [row["mean_absolute_error"] for row in history]
+    yield (
+        f"Amounts: the forecast misses a customer by {ours['mean_absolute_error']:.0f} dollars on "
+        f"average, history by {min(errors):.0f} to {max(errors):.0f}. Most bought nothing more: "
+        f"to expect nothing of anybody misses by only {nothing['mean_absolute_error']:.0f}, and "
+        "all of the money."
+    )
+    total = next(t for t in test.forecast.totals if t.name == "residual_value")
+    actual = comparison.value_scores.totals["perfect"]
+    within = "inside" if total.low <= actual <= total.high else "outside"
+    yield (
+        f"In all it said {total.value:,.0f} dollars, with {total.interval:.0%} probability "
+        f"{total.low:,.0f} to {total.high:,.0f}; it was {actual:,.0f}, {within} of that. It knows "
+        "chance and its own parameters, but no Christmas and no campaign."
+    )
+    listed = max(history, key=lambda row: float(row["top_share_captured"]))
+    ranked = max(history, key=lambda row: float(row["normalised_gini"]))
+    ahead = "does better" if ranked["normalised_gini"] > ours["normalised_gini"] else "does not"
+    yield (
+        f"Ranking: the tenth that it put first then spent {ours['top_share_captured']:.1%} of "
+        f"everything, that of {listed['label']} {listed['top_share_captured']:.1%}. Ranking all "
+        f"customers, {ranked['label']} {ahead} (Gini {ranked['normalised_gini']:.3f} against "
+        f"{ours['normalised_gini']:.3f}). For a list of the best alone, history will do."
+    )
+    held = {
+        row["figure"]: row["coverage"]
+        for row in comparison.coverage.rows()
+        if row["level"] == comparison.interval
+    }
+    yield (
+        f"Its {comparison.interval:.0%} intervals held what {held['purchases']:.1%} of the "
+        f"customers bought and what {held['value']:.1%} of them spent."
+    )
+
+
 def _tell_forecast(done: _Done) -> None:
     forecast, cautious = done.forecast, done.cautious
-    tell(f"2. The forecast: fitted anew on everything to {_END}")
+    tell(f"2. The forecast, fitted anew on everything up to {_END}")
     summaries.describe_fits(done.purchases, done.spend)
     summaries.describe_forecast(forecast, most=8)
-    here, there = (float(f.array("residual_value").sum()) for f in (forecast, cautious))
-    alive, left = (float(f.array("probability_alive").mean()) for f in (forecast, cautious))
+    tell()
+    value = [float(f.array("residual_value").sum()) for f in (forecast, cautious)]
+    alive = [float(f.array("probability_alive").mean()) for f in (forecast, cautious)]
     wrapped(
-        f"A second opinion: {done.purchases.family.TITLE} takes who bought only once to be alive, "
-        f"{done.cautious_known.family.TITLE} does not. The first holds {alive:.0%} of the "
-        f"customers to be alive and expects {here:,.0f} dollars of them, the second {left:.0%} and "
-        f"{there:,.0f}: they disagree on who is there, hardly on what will come."
+        f"A second opinion: {done.purchases.family.TITLE} takes everybody who bought only once to "
+        f"be alive, {done.test.cautious.family.TITLE} does not. The first holds {alive[0]:.0%} of "
+        f"the customers to be alive and expects {value[0]:,.0f} dollars of them, the second "
+        f"{alive[1]:.0%} and {value[1]:,.0f}. They disagree on who is there, less on what is to "
+        "come."
     )
     tell()
-
-
-def _span(comparison: Comparison) -> str:
-    return f"{comparison.horizon:g} {comparison.time_unit}s"

@@ -24,14 +24,14 @@ from clv.cli.options import Source, usage_error
 )
 @click.option(
     "--discount-rate",
-    type=click.FloatRange(0, 10, max_open=True),
+    type=options.Number(0, 10, max_open=True),
     default=0.1,
     show_default=True,
     help="Effective per year; .1 is 10 %.",
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=options.Number(0, 1, min_open=True),
     default=1.0,
     show_default=True,
     help="Gross margin as a share of the amounts.",
@@ -40,7 +40,7 @@ from clv.cli.options import Source, usage_error
 @options.spend_model
 @click.option(
     "--interval",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.share,
     default=0.9,
     show_default=True,
     help="Probability of the intervals.",

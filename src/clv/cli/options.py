@@ -140,6 +140,11 @@ def _checked(name: str, columns: dict[str, Any]) -> Source:
         raise click.UsageError("give --amount, or --quantity and --unit-price, not both")
     if len(parts) == 1:
         raise click.UsageError("--quantity and --unit-price belong together")
+    if "timezone" in columns:
+        from clv.tables._calendars import check_timezone
+
+        with usage_error("--timezone"):
+            check_timezone(columns["timezone"])
     return Source(name, columns)
 
 
@@ -153,6 +158,17 @@ def usage_error(option: str) -> Iterator[None]:
         yield
     except ClvError as error:
         raise click.BadParameter(str(error), param_hint=f"'{option}'") from error
+
+
+class Number(click.FloatRange):
+    """A number in a range, which nan is in none of."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Read it."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 def family_option(flag: str, kind: str, default: str, text: str) -> Callable[[Command], Command]:
@@ -203,5 +219,6 @@ observation_period_end = click.option(
     required=True,
     help="Last day observed, such as 2024-12-31; or 'last', the last day in the data.",
 )
+share = Number(0, 1, min_open=True, max_open=True)
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")

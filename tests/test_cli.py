@@ -1,0 +1,470 @@
+"""The command line: what it understands, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+import clv
+from clv.cli import program
+
+Run = Callable[..., Result]
+
+LAST = ("--observation-period-end", "last")
+COLUMNS = ("--customer-id", "who", "--date", "day", "--amount", "total")
+
+
+@pytest.fixture
+def run() -> Run:
+    def call(*arguments: object, code: int = 0) -> Result:
+        result = CliRunner().invoke(program, [str(a) for a in arguments], prog_name="clv")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 300 customers, one in three of whom never comes back."""
+    path = tmp_path_factory.mktemp("orders") / "orders.csv"
+    history = clv.datasets.load_cdnow().query("customer_id <= 300")
+    history.columns = ["who", "day", "cds", "total"]
+    history.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.csv"
+    good = [f"c{i % 40},2024-{1 + i % 12:02d}-{1 + i % 27:02d},{10 + i % 7}.5" for i in range(300)]
+    bad = [",2024-01-01,5", "c1,soon,5", "c1,2024-01-01,five", "=1+1,2024-13-01,5"]
+    path.write_text("\n".join(["who,day,total", *good, *bad]) + "\n")
+    return path
+
+
+def record(result: Result) -> dict[str, Any]:
+    """The one JSON object on standard output, which knows no NaN."""
+
+    def refuse(word: str) -> float:
+        raise AssertionError(f"{word} is not JSON")
+
+    found = json.loads(result.stdout, parse_constant=refuse)
+    assert isinstance(found, dict)
+    return found
+
+
+# --- help ------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
+    text = run("--help").stdout
+    for word in ("demo", "forecast", "compare", "quality", "datasets", "Exit codes"):
+        assert word in text
+
+
+@pytest.mark.parametrize("command", ["demo", "forecast", "compare", "quality", "datasets"])
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    assert f"Usage: clv {command}" in run(command, "--help").stdout
+
+
+@pytest.mark.parametrize("command", ["forecast", "compare", "quality"])
+def test_a_command_without_arguments_shows_its_help(command: str) -> None:
+    result = CliRunner().invoke(program, [command])
+    assert "Usage:" in result.output
+    assert result.exit_code == 2
+
+
+def test_models_are_those_in_the_families_folder(run: Run) -> None:
+    text = run("forecast", "--help").stdout
+    for name in clv.families.names():
+        assert name in text
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout == f"clv {clv.__version__}\n"
+
+
+# --- usage errors: exit 2, before anything is read ---------------------------------------------
+
+FORECAST = ("forecast", "no.csv", *LAST)
+COMPARE = ("compare", "no.csv", *LAST, "--calibration-end", "1997-09-30")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("forecats",), "No such command 'forecats'"),
+        (("forecast", "no.csv"), "Missing option '--observation-period-end'"),
+        (("compare", "no.csv", *LAST), "Missing option '--calibration-end'"),
+        ((*FORECAST, "--horizon", "soon"), "'--horizon': horizon 'soon' cannot be read"),
+        ((*FORECAST, "--horizon", "0"), "horizon must be a positive, finite length of time"),
+        ((*FORECAST, "--horizon", "5 fortnights"), "time_unit 'fortnights' is not known"),
+        ((*FORECAST, "--discount-rate", "10"), "'--discount-rate': 10.0 is not in the range"),
+        ((*FORECAST, "--discount-rate", "-.1"), "'--discount-rate': -0.1 is not in the range"),
+        ((*FORECAST, "--discount-rate", "nan"), "'--discount-rate': 'nan' is no number"),
+        ((*FORECAST, "--margin", "42"), "'--margin': 42.0 is not in the range 0<x<=1"),
+        ((*FORECAST, "--margin", "0"), "'--margin': 0.0 is not in the range 0<x<=1"),
+        ((*FORECAST, "--interval", "90"), "'--interval': 90.0 is not in the range 0<x<1"),
+        ((*FORECAST, "--interval-kind", "wide"), "'wide' is not one of 'predictive', 'expected'"),
+        ((*FORECAST, "--time-unit", "hour"), "'hour' is not one of 'day', 'week', 'month', 'year'"),
+        ((*FORECAST, "--model", "magic"), "no purchase model is called 'magic'; there are bg_nbd"),
+        ((*FORECAST, "--model", "gamma_gamma"), "no purchase model is called 'gamma_gamma'"),
+        ((*FORECAST, "--spend-model", "bg_nbd"), "no spend model is called 'bg_nbd'"),
+        ((*FORECAST, "--seed", "-1"), "'--seed': -1 is not in the range x>=0"),
+        ((*FORECAST, "--calendar", "mayan"), "'mayan' is not one of 'gregorian', 'jalali'"),
+        ((*FORECAST, "--refunds", "ignore"), "'ignore' is not one of 'net', 'drop', 'error'"),
+        ((*FORECAST, "--zero-amounts", "no"), "'no' is not one of 'keep', 'drop'"),
+        ((*FORECAST, "--timezone", "Mars/Utopia"), "'--timezone': timezone 'Mars/Utopia'"),
+        ((*FORECAST, "--output", "forecast.txt"), "must end in .parquet, .csv, .xlsx"),
+        ((*FORECAST, "--output", "nowhere/forecast.csv"), "there is no folder 'nowhere'"),
+        ((*FORECAST, "--rejected", "rejected"), "'--rejected': 'rejected' must end in"),
+        ((*FORECAST, "--output", "no.csv"), "--output would overwrite SOURCE, no.csv"),
+        (
+            (*FORECAST, "--output", "a.csv", "--rejected", "./a.csv"),
+            "--rejected would overwrite --output",
+        ),
+        ((*FORECAST, "--amount", "a", "--quantity", "q"), "not both"),
+        ((*FORECAST, "--quantity", "q"), "--quantity and --unit-price belong together"),
+        (
+            ("forecast", "no.csv", "--observation-period-end", "yesterday"),
+            "'--observation-period-end': the day 'yesterday' is no Gregorian date",
+        ),
+        (
+            ("compare", "no.csv", *LAST, "--calibration-end", "30.09.1997"),
+            "'--calibration-end': the day '30.09.1997' is no Gregorian date",
+        ),
+        ((*COMPARE, "--top", "10"), "'--top': 10.0 is not in the range 0<x<1"),
+        ((*COMPARE, "--bootstrap", "3"), "'--bootstrap': 3 is not in the range x>=10"),
+        (("forecast", "dataset:cdnau", *LAST), "there is no data set 'cdnau'; there are cdnow"),
+        (("demo", "--output", __file__), "is a file"),
+    ],
+)
+def test_what_is_not_understood(
+    run: Run, arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments, code=2)
+    assert said in " ".join(result.stderr.split())
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_infinite_value_is_refused_by_name(run: Run, orders: Path) -> None:
+    said = run(
+        *("forecast", orders, *COLUMNS, *LAST, "--horizon", "forever", "--discount-rate", 0),
+        code=2,
+    ).stderr
+    assert "clv: " in said
+    assert "horizon" in said
+    assert "Traceback" not in said
+
+
+# --- data that cannot be used: exit 3 ------------------------------------------------------------
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "a.csv",
+            "who,day,price\na,2024-01-01,1\n",
+            "column 'total', asked for as amount, is not in",
+        ),
+        ("a.csv", "", "is empty"),
+        ("a.csv", "who,day,total\n", "no row"),
+        ("a.csv", "who,day,total\na,soon,1\n", "day"),
+        ("a.parquet", "who,day,total\na,2024-01-01,1\n", "should be Parquet by its ending"),
+        ("a.pdf", "x", "'.pdf'"),
+        ("a.csv", "who,day,total\na,2024-01-01,1\na,2024-02-01,1\n", "cannot be fitted to one"),
+        ("a.csv", "who,day,total\na,2024-01-01,1\nb,2024-02-01,1\n", "all 2 customers bought once"),
+    ],
+)
+def test_data_that_cannot_be_used(
+    run: Run, tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    out = tmp_path / "forecast.csv"
+    source = write(tmp_path / name, text)
+    result = run("forecast", source, *COLUMNS, *LAST, "--output", out, code=3)
+    assert said in " ".join(result.stderr.split())
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("note:")]
+    assert len(lines) == 1, "one line"
+    assert lines[0].startswith("clv: ")
+    assert result.stdout == ""
+    assert not out.exists()
+
+
+def test_a_missing_file(run: Run) -> None:
+    assert "there is no file 'no.csv'" in run(*FORECAST, code=3).stderr
+
+
+def test_an_end_before_the_data(run: Run, orders: Path) -> None:
+    end = ("--observation-period-end", "1990-01-01")
+    assert "before the first" in run("forecast", orders, *COLUMNS, *end, code=3).stderr
+
+
+def test_a_fit_that_does_not_converge(run: Run, orders: Path, monkeypatch: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise clv.errors.ConvergenceError("no maximum was found")
+
+    monkeypatch.setattr("clv.model.maximize", fail)
+    result = run("forecast", orders, *COLUMNS, *LAST, code=4)
+    assert "clv: no maximum was found\n" in result.stderr
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: Any, orders: Path) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("clv.model.maximize", fail)
+    result = CliRunner().invoke(program, ["forecast", str(orders), *COLUMNS, *LAST])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_stopped_from_the_keyboard(monkeypatch: Any, run: Run, orders: Path) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clv.model.maximize", stop)
+    assert run("forecast", orders, *COLUMNS, *LAST, code=130).stderr.endswith("clv: stopped\n")
+
+
+def test_a_full_disk_is_one_line(monkeypatch: Any, run: Run, orders: Path, tmp_path: Path) -> None:
+    def full(_: Any, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setitem(clv.cli.writing._WRITERS, ".csv", full)
+    out = tmp_path / "f.csv"
+    result = run("forecast", orders, *COLUMNS, *LAST, "--output", out, code=1)
+    assert "No space left on device" in result.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- clv forecast --------------------------------------------------------------------------------
+
+
+def test_forecast_is_what_the_package_computes(run: Run, orders: Path, tmp_path: Path) -> None:
+    out, models = tmp_path / "f.parquet", tmp_path / "models"
+    result = run(
+        *("forecast", orders, *COLUMNS, "--observation-period-end", "1998-06-30"),
+        *("--time-unit", "day", "--horizon", "1 year", "--discount-rate", ".05", "--margin", ".4"),
+        *("--model", "mbg_nbd", "--interval", ".8", "--seed", 7),
+        *("--output", out, "--save-models", models, "--json"),
+    )
+    transactions = clv.read_transactions(orders, customer_id="who", date="day", amount="total")
+    rfm = clv.rfm_summary(transactions, observation_period_end="1998-06-30", time_unit="day")
+    purchases, spend = clv.ModifiedBetaGeoModel().fit(rfm), clv.GammaGammaModel().fit(rfm)
+    wanted = clv.forecast(
+        *(rfm, purchases, spend),
+        horizon="1 year",
+        discount_rate=0.05,
+        margin=0.4,
+        interval=0.8,
+        seed=7,
+    )
+    assert pq.read_table(out).equals(wanted.to_arrow())
+    said = record(result)
+    assert said["forecast"]["residual_value"] == pytest.approx(wanted.array("residual_value").sum())
+    assert said["forecast"]["horizon"] == 365.25
+    assert said["models"]["purchases"]["parameters"] == pytest.approx(purchases.parameters)
+    assert said["files"]["output"] == str(out)
+    for name, fitted in (("mbg_nbd", purchases), ("gamma_gamma", spend)):
+        assert said["files"][name] == str(models / name)
+        assert clv.load(models / name).parameters == pytest.approx(fitted.parameters)
+
+
+def test_forecast_for_people(run: Run, orders: Path) -> None:
+    result = run("forecast", orders, *COLUMNS, *LAST)
+    assert "expected purchases" in result.stdout
+    assert "90% interval" in result.stdout
+    assert "Worth most from here on" in result.stdout
+    assert "predictive" in result.stdout
+    assert "note: observation_period_end is the last day in the data" in result.stderr
+    assert "\x1b" not in result.output, "no colours in a pipe"
+
+
+def test_forecast_without_intervals(run: Run, orders: Path, tmp_path: Path) -> None:
+    out = tmp_path / "f.csv"
+    result = run("forecast", orders, *COLUMNS, *LAST, "--no-interval", "--output", out)
+    assert "90%" not in result.stdout
+    assert "residual_value_low" not in out.read_text()
+
+
+def test_forecast_without_a_horizon(run: Run, orders: Path) -> None:
+    said = record(
+        run("forecast", orders, *COLUMNS, *LAST, "--horizon", "forever", "--json", "--no-interval")
+    )
+    assert said["forecast"]["horizon"] is None
+    assert said["forecast"]["residual_value"] > 0
+
+
+def test_a_horizon_without_a_unit_is_in_the_time_unit(run: Run, orders: Path) -> None:
+    def horizon(*arguments: str) -> float:
+        options = (*COLUMNS, *LAST, "--no-interval", "--json", *arguments)
+        found = record(run("forecast", orders, *options))["forecast"]["horizon"]
+        assert isinstance(found, float)
+        return found
+
+    assert horizon("--horizon", "10") == 10.0
+    assert math.isclose(horizon("--horizon", "70 days"), 10.0)
+
+
+def test_json_is_one_object_with_null_for_what_is_undefined(run: Run, tmp_path: Path) -> None:
+    """A perpetuity under these parameters has no expected number of purchases."""
+    result = run(
+        *("forecast", "dataset:cdnow", "--observation-period-end", "1997-09-30"),
+        *("--horizon", "forever", "--no-interval", "--json"),
+    )
+    said = record(result)
+    assert said["command"] == "forecast"
+    assert said["quality"]["rows"] == 6919
+    assert said["forecast"]["customers"] == 2357
+    assert said["table"]["repeat_purchases"] == 2457
+    assert said["forecast"]["expected_purchases"] is None
+    assert said["models"]["purchases"]["parameters"]["r"] == pytest.approx(0.2426, abs=5e-5)
+    assert any("infinite" in note for note in said["notes"])
+
+
+def test_quantity_times_unit_price_and_a_jalali_file_agree(run: Run) -> None:
+    """The two exports of the shop hold the same orders."""
+    shop = clv.datasets.load_shop()
+    jalali = shop.columns_jalali
+    options = ("--json", "--no-interval", "--margin", "0.42")
+    first = run(
+        *("forecast", shop.orders, "--date", "timestamp", "--quantity", "quantity"),
+        *("--unit-price", "unit_price", "--observation-period-end", "2025-06-30", *options),
+    )
+    second = run(
+        *("forecast", shop.orders_jalali, "--customer-id", jalali["customer_id"]),
+        *("--date", jalali["date"], "--amount", jalali["amount"], "--calendar", "jalali"),
+        *("--observation-period-end", "۱۴۰۴/۰۴/۰۹", *options),
+    )
+    third = run("forecast", "dataset:shop", "--observation-period-end", "2025-06-30", *options)
+    values = [record(result)["forecast"] for result in (first, second, third)]
+    assert values[0]["residual_value"] == pytest.approx(values[1]["residual_value"], rel=1e-6)
+    assert values[2] == values[0]
+    assert values[1]["as_of"] == "2025-06-30"
+
+
+def test_rejected_rows_are_written_by_forecast_too(run: Run, broken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rejected.csv"
+    result = run("forecast", broken, *COLUMNS, *LAST, "--no-interval", "--rejected", out)
+    assert "300 of 304 rows used, 4 rejected" in result.stdout
+    assert len(pd.read_csv(out)) == 4
+
+
+# --- clv compare ---------------------------------------------------------------------------------
+
+SPLIT = ("--calibration-end", "1997-09-30", "--observation-period-end", "1998-06-30")
+
+
+def test_compare_gives_the_published_table(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "compared.parquet"
+    options = ("--bootstrap", 50, "--json", "--output", out)
+    said = record(run("compare", "dataset:cdnow", *SPLIT, *options))["comparison"]
+    value = {row["method"]: row for row in said["value"]}
+    assert value["prediction"]["mean_absolute_error"] == pytest.approx(30.41, abs=0.005)
+    assert value["total_past_spend"]["bias"] == pytest.approx(1.439, abs=0.0005)
+    assert value["perfect"]["total"] == pytest.approx(70976.39)
+    assert len(pd.read_parquet(out)) == 2357
+
+
+def test_compare_prints_tables_and_verdict(run: Run, orders: Path) -> None:
+    text = run("compare", orders, *COLUMNS, *SPLIT, "--bootstrap", 50).stdout
+    for word in ("Value per customer, 39 weeks", "total past spend", "Verdict", "Predictive"):
+        assert word in text
+
+
+def test_compare_needs_time_to_test_on(run: Run, orders: Path) -> None:
+    backwards = ("--calibration-end", "1998-06-30", "--observation-period-end", "1998-06-30")
+    said = run("compare", orders, *COLUMNS, *backwards, code=3).stderr
+    assert "must lie before observation_period_end" in said
+
+
+# --- clv quality ---------------------------------------------------------------------------------
+
+
+def test_quality_counts_every_row(run: Run, broken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rejected.csv"
+    result = run("quality", broken, *COLUMNS, "--json", "--rejected", out)
+    said = record(result)
+    assert (said["rows"], said["used"], said["rejected"]) == (304, 300, 4)
+    assert sum(said["reasons"].values()) == 4
+    assert [row["row"] for row in said["first_rejected"]] == [302, 303, 304, 305]
+    written = pd.read_csv(out, dtype=str)
+    assert set(written["reason"]) == set(said["reasons"])
+    assert written["who"].tolist()[-1] == "'=1+1"
+    assert "begin like a formula" in result.stderr
+
+
+def test_quality_for_people(run: Run, broken: Path) -> None:
+    text = run("quality", broken, *COLUMNS).stdout
+    assert "The first 4 of 4 rejected rows" in text
+    assert "who is missing" in text
+
+
+def test_quality_of_a_clean_source(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "rejected.csv"
+    text = run("quality", "dataset:cdnow", "--rejected", out).stdout
+    assert "rejected rows" not in text
+    assert "6,919" in text
+    assert len(out.read_text().splitlines()) == 1, "a heading and no rows"
+
+
+def test_quality_of_nothing_usable(run: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", "who,day,total\n,2024-01-01,1\na,soon,2\n")
+    assert "clv: " in run("quality", source, *COLUMNS, code=3).stderr
+
+
+def test_control_characters_in_the_data_do_not_reach_the_terminal(run: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", "who,day,total\n\x1b[31mred,soon,1\nb,2024-01-01,1\n")
+    text = run("quality", source, *COLUMNS).stdout
+    assert "\x1b" not in text
+    assert "\\x1b[31mred" in text
+
+
+# --- clv datasets --------------------------------------------------------------------------------
+
+
+def test_datasets(run: Run) -> None:
+    text = run("datasets").stdout
+    for dataset in clv.datasets.list_datasets():
+        assert f"dataset:{dataset.name}" in text
+    listed = record(run("datasets", "--json"))["datasets"]
+    assert [entry["name"] for entry in listed] == [d.name for d in clv.datasets.list_datasets()]
+
+
+# --- clv demo ------------------------------------------------------------------------------------
+
+
+def test_demo_does_what_it_says(run: Run, tmp_path: Path) -> None:
+    out, models = tmp_path / "out", tmp_path / "models"
+    text = run("demo", "--output", out, "--models", models).stdout
+    for word in ("2,357", "59,932", "70,976", "90% interval", "does better", "second opinion"):
+        assert word in text
+    files = {entry.name for entry in out.iterdir()}
+    assert files == {
+        *("forecast.parquet", "forecast.csv", "forecast.png"),
+        *("comparison.txt", "comparison.json", "comparison.csv"),
+    }
+    for name in files:
+        assert str(out / name) in text
+    assert (out / "forecast.png").read_bytes().startswith(b"\x89PNG")
+    assert "Verdict" in (out / "comparison.txt").read_text()
+    assert len(pd.read_parquet(out / "forecast.parquet")) == 2357
+    assert clv.load(models / "cdnow-bg_nbd").n_customers == 2357
