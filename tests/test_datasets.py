@@ -12,8 +12,10 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import clv
 from clv import datasets
 from clv.datasets import list_datasets, load_cdnow, load_shop
 from clv.errors import DataError, UnreadableFileError
@@ -171,3 +173,53 @@ def test_every_buyer_signed_up_before_buying() -> None:
         except ValueError:
             continue
         assert signup.get(row["customer_id"], "") <= day.isoformat(), row
+
+
+# --- read by this package --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def orders() -> clv.Transactions:
+    shop = load_shop()
+    return clv.read_transactions(shop.orders, **shop.columns)
+
+
+def test_reading_finds_what_was_planted(orders: clv.Transactions) -> None:
+    quality, count = orders.quality, counts()
+    assert quality.rows == count["rows"]
+    assert quality.used == count["usable_rows"]
+    assert quality.rejected == len(orders.rejected) == count["unusable_rows"]
+    assert quality.refund_rows == count["refund_rows"] - zero_price_refunds()
+    assert quality.zero_rows == count["zero_price_rows"]
+    assert quality.customers == count["customers_in_orders"]
+    guests = count["missing_customer_id"] + count["blank_customer_id"] + count["empty_rows"]
+    assert quality.reasons["customer_id is missing"] == guests
+
+
+def zero_price_refunds() -> int:
+    """A gift that is sent back: quantity -1 at 0.00 takes nothing off anything."""
+    return sum(
+        row["quantity"].startswith("-") and row["unit_price"] == "0.00"
+        for row in rows("orders.csv")
+        if row["customer_id"].strip()
+    )
+
+
+def test_both_calendars_give_the_same_table(orders: clv.Transactions) -> None:
+    shop = load_shop()
+    jalali = clv.read_transactions(shop.orders_jalali, **shop.columns_jalali)
+    assert jalali.quality.rejected == 0
+    ours, theirs = (
+        clv.rfm_summary(read, observation_period_end=end, calibration_period_end=cut)
+        for read, cut, end in (
+            (orders, "2024-12-31", "2025-06-30"),
+            (jalali, "1403/10/11", "1404/04/09"),
+        )
+    )
+    assert ours.notes == theirs.notes
+    assert ours.unmatched_refunds.customers == counts()["unmatched_refund_lines"]
+    for name in ours.columns:
+        if ours.values(name).dtype.kind == "f":
+            np.testing.assert_allclose(ours.array(name), theirs.array(name), atol=1e-9)
+        else:
+            np.testing.assert_array_equal(ours.values(name), theirs.values(name))

@@ -155,8 +155,10 @@ def load_shop() -> Shop:
 
     Examples
     --------
-    >>> shop = load_shop()  # doctest: +SKIP
-    >>> clv.read_transactions(shop.orders, **shop.columns)  # doctest: +SKIP
+    >>> import clv
+    >>> shop = load_shop()
+    >>> clv.read_transactions(shop.orders, **shop.columns).quality.rejected
+    86
     """
     shop = _shop_at(_data_folder() / "shop")
     if not shop.orders.is_file():

@@ -66,7 +66,7 @@ def tracking(
         f"end of the {period}" if days_per_period == 7 else "end of the period",
         "repeat purchases since the beginning" if cumulative else f"repeat purchases per {period}",
     )
-    _axes.legend(ax, loc="lower right" if cumulative else "best")
+    _axes.legend(ax, loc="upper left" if cumulative else "best")
     return ax
 
 

@@ -56,9 +56,8 @@ def daily_purchases(transactions: Transactions, rfm: RFM) -> DailyPurchases:
     --------
     >>> import pandas as pd
     >>> import clv
-    >>> orders = pd.DataFrame(
-    ...     {"customer_id": ["a", "a", "b"], "date": ["2024-01-01", "2024-01-03", "2024-01-03"]}
-    ... )
+    >>> days = ["2024-01-01", "2024-01-03", "2024-01-03"]
+    >>> orders = pd.DataFrame({"customer_id": ["a", "a", "b"], "date": days, "amount": 5.0})
     >>> transactions = clv.read_transactions(orders)
     >>> rfm = clv.rfm_summary(transactions, observation_period_end="2024-01-04")
     >>> daily_purchases(transactions, rfm)[1:]
