@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Kind = Literal["purchases", "survival"]
 
-_LOST = 10.0  # digits that may be lost to cancellation, in powers of e
+_LOST = 13.0  # digits that may be lost to cancellation, in powers of e
 _KEPT = 30.0  # the first term left out, relative to the sum, likewise
 _LARGEST_TAU = 2500.0  # about 1,000 terms; beyond, the trapezoid rule is faster
 _LARGEST_GROWTH = 10.0

@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 
 _ERROR = 26.0  # of the step, in powers of e
 _REACH = 29.0  # the envelope is followed until it has fallen this far, likewise
+_BELOW_ONE = 1.0 - 2.0**-53
 _ROWS = 512
 _NODES = 12
 
@@ -45,7 +46,7 @@ class _Row(NamedTuple):
     log_q: Array  # ln(1 - p) there
     log_weight: Array  # ln of the Beta weight of dv there
     exponent: Array  # of the envelope
-    reduced: Array  # its t / (1 + p t) at the peak
+    t: Array  # of the envelope
     at_zero: Array  # f(0)
     at_one: Array  # f(1)
     power: Array  # m
@@ -60,7 +61,8 @@ def trapezoid(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> Array:
     for start in range(0, tau.size, _ROWS):
         part = slice(start, start + _ROWS)
         row = _prepare(kind, a[part], b[part], rho[part], tau[part])
-        value[part] = row.step * _sum(kind, row) + _taken_off(row)
+        # the function is largest at p = 0
+        value[part] = np.minimum(row.step * _sum(kind, row) + _taken_off(row), row.at_zero)
     return value
 
 
@@ -90,12 +92,13 @@ def _prepare(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> _Row:
     m = np.maximum(c, 1.0)
     return _Row(
         a, b, rho, tau,
-        step=_step(curvature),
+        # a plateau is flat at its top, but its edges are not
+        step=_step(np.maximum(curvature, 0.5 * np.minimum(a, exponent))),
         p=p,
         log_q=-np.log1p(odds),
         log_weight=log_weight,
         exponent=exponent,
-        reduced=reduced,
+        t=t,
         at_zero=at_zero,
         at_one=at_one,
         power=m,
@@ -158,7 +161,7 @@ def _stretch(kind: Kind, row: _Row, nodes: NDArray[np.int64]) -> tuple[Array, Ar
     part = row.p * np.expm1(d)
     log_below = np.log1p(part)  # of 1 + p_peak (e^d - 1), what p and 1 - p are divided by
     p = row.p * grown / (1.0 + part)
-    log_q = row.log_q - log_below
+    log_q = np.log1p(-np.minimum(p, _BELOW_ONE))  # to the last digit where p is small
     log_f = -row.rho * np.log1p(p * row.tau)
     log_weight = row.log_weight + (row.a * d - (row.a + row.b) * log_below)
     f = -np.expm1(log_f) / p if kind == "purchases" else np.exp(log_f)
@@ -166,9 +169,9 @@ def _stretch(kind: Kind, row: _Row, nodes: NDArray[np.int64]) -> tuple[Array, Ar
     f -= row.at_one * p * p
     envelope = (
         (log_weight[-1] - row.log_weight)
-        - row.exponent * np.log1p(row.reduced * (p[-1] - row.p))
+        - row.exponent * (np.log1p(row.t * p[-1]) - np.log1p(row.t * row.p))
         + 2.0 * np.log(np.minimum(1.0, row.left * p[-1]))
-        + np.minimum(0.0, np.log(row.right) + log_q[-1])
+        + np.minimum(0.0, np.log(row.right) + (row.log_q - log_below)[-1])
     )
     f *= np.exp(log_weight)
     return f.sum(axis=0), envelope

@@ -46,10 +46,10 @@ def log_rising(z: ArrayLike, n: ArrayLike) -> Array:
 
     Examples
     --------
-    >>> float(log_rising(3.0, 2))  # ln(3 * 4)
-    2.4849066497880...
-    >>> float(log_rising(1e12, 1))  # ln(1e12); gammaln would leave three digits
-    27.6310211159285...
+    >>> log_rising(3.0, 2).round(12).item()  # ln(3 * 4)
+    2.484906649788
+    >>> log_rising(1e12, 1).round(12).item()  # ln(1e12); the difference of gammaln is 27.633
+    27.631021115929
     """
     return _by_blocks(_log_rising, z, n)
 
@@ -61,8 +61,8 @@ def digamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
 
     Examples
     --------
-    >>> float(digamma_rising(3.0, 2))  # 1/3 + 1/4
-    0.58333333333333...
+    >>> digamma_rising(3.0, 2).round(12).item()  # 1/3 + 1/4
+    0.583333333333
     """
     return _by_blocks(_digamma_rising, z, n)
 
@@ -74,8 +74,8 @@ def trigamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
 
     Examples
     --------
-    >>> float(trigamma_rising(3.0, 2))  # -(1/9 + 1/16)
-    -0.17361111111111...
+    >>> trigamma_rising(3.0, 2).round(12).item()  # -(1/9 + 1/16)
+    -0.173611111111
     """
     return _by_blocks(_trigamma_rising, z, n)
 
