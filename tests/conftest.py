@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 
 import hypothesis
+import pandas as pd
+import pytest
+
+import clv
+from clv.fitted import FittedPurchases, FittedSpend
+from clv.tables.rfm import RFM
 
 os.environ["MPLBACKEND"] = "Agg"  # no test opens a window
 
@@ -12,3 +18,51 @@ os.environ["MPLBACKEND"] = "Agg"  # no test opens a window
 hypothesis.settings.register_profile("desk", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+# --- CDNOW with its holdout, summarised with pandas alone, and models fitted to it ----------------
+
+
+@pytest.fixture(scope="session")
+def cdnow() -> RFM:
+    """Calibration to 1997-09-30, holdout to 1998-06-30, in weeks."""
+    lines = clv.datasets.load_cdnow()
+    days = lines.groupby(["customer_id", "date"], as_index=False)["amount"].sum()
+    cut, end = pd.Timestamp("1997-09-30"), pd.Timestamp("1998-06-30")
+    known, later = days[days["date"] <= cut], days[(days["date"] > cut) & (days["date"] <= end)]
+    by, after = known.groupby("customer_id"), later.groupby("customer_id")
+    first, total = by["date"].min(), by["amount"].sum()
+    frequency = by.size() - 1
+    table = pd.DataFrame(
+        {
+            "customer_id": first.index,
+            "frequency": frequency,
+            "recency": (by["date"].max() - first).dt.days / 7,
+            "T": (cut - first).dt.days / 7,
+            "monetary_value": ((total - by["amount"].first()) / frequency).where(frequency > 0),
+            "total_value": total,
+            "holdout_purchases": after.size().reindex(first.index).fillna(0),
+            "holdout_spend": after["amount"].sum().reindex(first.index).fillna(0.0),
+        }
+    )
+    return clv.rfm_table(
+        table.reset_index(drop=True),
+        time_unit="week",
+        calibration_period_end="1997-09-30",
+        observation_period_end="1998-06-30",
+    )
+
+
+@pytest.fixture(scope="session")
+def gamma_gamma(cdnow: RFM) -> FittedSpend:
+    return clv.GammaGammaModel().fit(cdnow)
+
+
+@pytest.fixture(scope="session")
+def bg_nbd(cdnow: RFM) -> FittedPurchases:
+    return clv.BetaGeoModel().fit(cdnow)
+
+
+@pytest.fixture(scope="session")
+def mbg_nbd(cdnow: RFM) -> FittedPurchases:
+    return clv.ModifiedBetaGeoModel().fit(cdnow)

@@ -156,7 +156,7 @@ class Fitted:
         points = self.draws if self.method == "mcmc" else self.estimates[None, :]
         return [self.family.Parameters(*point) for point in points]
 
-    def _average(self, function: Callable[[Any], Array]) -> Array:
+    def average(self, function: Callable[[Any], Array]) -> Array:
         """Mean over the parameter values, one at a time: memory does not grow with draws."""
         points = self._points()
         total = function(points[0])
@@ -187,7 +187,7 @@ class FittedPurchases(Fitted):
         self.check_table(rfm)
         rows = rfm.distinct(*HISTORY_COLUMNS)
         history = PurchaseHistory(*rows.columns)
-        return self._average(lambda p: self.family.probability_alive(p, history))[rows.inverse]
+        return self.average(lambda p: self.family.probability_alive(p, history))[rows.inverse]
 
     def survival(self, rfm: RFM, horizon: float | str) -> Array:
         """P(still alive at the end of the horizon), shape (n,)."""
@@ -312,7 +312,7 @@ class FittedPurchases(Fitted):
         return time[rows.inverse]
 
     def purchase_count_pmf(
-        self, n: Any, horizon: float | str, rfm: RFM | None = None
+        self, n: Any, horizon: Any, rfm: RFM | None = None
     ) -> Array:
         """P(n purchases within the horizon).
 
@@ -322,19 +322,22 @@ class FittedPurchases(Fitted):
             Whole numbers >= 0; any shape for a new customer. With a table: one number, or one
             for each of its rows.
         horizon
-            How far ahead.
+            How far ahead; without a table also an array of times that broadcasts with `n`.
         rfm
             Without it: for a new customer, from the first purchase on (not counting it).
         """
-        t = parse_horizon(horizon, self.time_unit)
         n = np.asarray(n)
         if np.any(n < 0) or np.any(n != np.floor(n)):
             raise DataError("n must be whole numbers of purchases, 0 or more")
         if rfm is None:
-            return self._new(
-                lambda alive, state: alive * self.family.purchase_count_pmf(state, n, t)
+            times = self._times(horizon)
+            positive = np.where(times > 0, times, 1.0)
+            pmf = self._new(
+                lambda alive, state: alive * self.family.purchase_count_pmf(state, n, positive)
                 + (1.0 - alive) * (n == 0)
             )
+            return np.asarray(np.where(times > 0, pmf, n == 0))
+        t = parse_horizon(horizon, self.time_unit)
         self.check_table(rfm)
         rows = rfm.distinct(*HISTORY_COLUMNS)
         history = PurchaseHistory(*rows.columns)
@@ -348,7 +351,7 @@ class FittedPurchases(Fitted):
             living = alive * self.family.purchase_count_pmf(state, n, t)
             return np.asarray(living + (1.0 - alive) * (n == 0))
 
-        return self._average(pmf)[inverse]
+        return self.average(pmf)[inverse]
 
     def expected_purchases_new_customer(self, horizon: Any) -> Array:
         """E[X(t)]: expected repeat purchases within the horizon after the first purchase.
@@ -394,7 +397,7 @@ class FittedPurchases(Fitted):
         return t
 
     def _new(self, function: Callable[[Array, Any], Array]) -> Array:
-        return self._average(lambda p: function(*self.family.new_customer(p)))
+        return self.average(lambda p: function(*self.family.new_customer(p)))
 
     def history_of(self, columns: tuple[Array, ...]) -> PurchaseHistory:
         """A history with the columns that a state depends on; the others are not looked at."""
@@ -455,14 +458,14 @@ class FittedSpend(Fitted):
         infinite (q <= 1), the observed mean value of a purchase, as the notes say.
         """
         history = self.history(rfm)
-        value = self._average(lambda p: self.family.expected_spend(p, history))
+        value = self.average(lambda p: self.family.expected_spend(p, history))
         return np.asarray(np.where(np.isfinite(value), value, self.options["pooled_mean"]))
 
     @property
     def population_mean(self) -> float:
         """E[value of a purchase] of somebody unknown; infinite when q <= 1."""
         nobody = SpendHistory(np.zeros(1), np.zeros(1))
-        return float(self._average(lambda p: self.family.expected_spend(p, nobody))[0])
+        return float(self.average(lambda p: self.family.expected_spend(p, nobody))[0])
 
 
 def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:

@@ -123,4 +123,4 @@ def _probability(fitted: FittedPurchases, history: PurchaseHistory, n: int, t: f
         within = np.asarray(alive * family.purchase_count_pmf(state, n, t))
         return within + (1.0 - alive) if n == 0 else within
 
-    return fitted._average(pmf)
+    return fitted.average(pmf)

@@ -106,7 +106,8 @@ def sample_unit_totals(
     """
     p, q, _ = parameters
     shape = purchases.shape
-    level = rng.standard_gamma(np.broadcast_to(p * count + q, shape))
+    # a draw underflows to 0 when the shape is tiny; the value is then as good as infinite
+    level = np.maximum(rng.standard_gamma(np.broadcast_to(p * count + q, shape)), 1e-100)
     flat = purchases.reshape(-1)
     path = np.repeat(np.arange(flat.size), flat)
     shape_of_each = p if np.ndim(p) == 0 else np.broadcast_to(p, shape).reshape(-1)[path]

@@ -27,7 +27,8 @@ from clv.numerics.optimize import Minimum, minimize
 #: Log-parameters are kept within this distance of their typical value.
 WALL = float(np.log(1e10))
 
-#: A standard error of a log-parameter beyond this calls for a look along the ridge.
+#: A standard error of a log-parameter beyond this calls for a look along the ridge, and says
+#: that the data leave the direction open: a normal approximation would be absurd there.
 RIDGE = 3.0
 
 #: Log-likelihood units: what a maximum may still be short of.
@@ -264,7 +265,7 @@ def _judge(
 def _covariance(hessian: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Inverse of the information, without the directions that the data leave open."""
     curvature, axes = np.linalg.eigh(hessian)
-    known = curvature > (4 * RIDGE) ** -2
+    known = curvature > RIDGE**-2
     inverse = np.where(known, 1.0 / np.where(known, curvature, 1.0), 0.0)
     open_share = np.sum(axes**2 * ~known, axis=1)
     covariance = (axes * inverse) @ axes.T

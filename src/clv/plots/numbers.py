@@ -198,22 +198,12 @@ def frequencies(
     ages = rfm.distinct("T")
     expected = {}
     for title, model in by_title(models).items():
-        total = np.zeros(most + 1)
-        for age, customers in zip(ages.columns[0].tolist(), ages.weights.tolist(), strict=True):
-            total += customers * _pmf_lumped(model, counts, age)
-        expected[title] = total
+        pmf = np.array(model.purchase_count_pmf(counts[:, None], ages.columns[0]))
+        pmf[-1] = np.maximum(0.0, 1.0 - pmf[:-1].sum(axis=0))  # that many or more
+        expected[title] = pmf @ ages.weights
     return Frequencies(
         counts, np.bincount(observed, minlength=most + 1).astype(np.float64), expected
     )
-
-
-def _pmf_lumped(model: FittedPurchases, counts: Integers, age: float) -> Floats:
-    """P(X(age) = n), with all that is left at the last n."""
-    if age == 0:
-        return np.equal(counts, 0).astype(np.float64)
-    pmf = np.array(model.purchase_count_pmf(counts, age), dtype=np.float64)
-    pmf[-1] = max(0.0, 1.0 - pmf[:-1].sum())
-    return pmf
 
 
 # --- held-out purchases by what was known ----------------------------------------------------
