@@ -81,8 +81,19 @@ def first_problem(problems: Sequence[Problem]) -> nw.Expr:
 
 
 def trimmed(column: str) -> nw.Expr:
-    """Return a text without invisible characters at its ends, and "" where it is missing."""
-    return nw.col(column).cast(nw.String).str.strip_chars(INVISIBLE).fill_null("")
+    """Return a text without invisible characters at its ends, and "" where it is missing.
+
+    Stripping is slow in DuckDB, so only what needs it is stripped where an engine can choose.
+    """
+    text = nw.col(column).cast(nw.String).fill_null("")
+    stripped = text.str.strip_chars(INVISIBLE)
+    return nw.when(text.str.contains(_FRAYED)).then(stripped).otherwise(text)
+
+
+def is_plain(column: str) -> nw.Expr:
+    """Return whether a text is visible ASCII throughout, and not a word for a missing value."""
+    text = nw.col(column).cast(nw.String)
+    return text.str.contains("^[!-~]+$") & ~text.is_in(MISSING_WORDS)
 
 
 def folded(text: str, *, decimal: str = ".") -> nw.Expr:
@@ -103,6 +114,7 @@ def folded(text: str, *, decimal: str = ".") -> nw.Expr:
 
 
 NOT_ASCII = "[^\x01-\x7f]"
+_FRAYED = "^[^!-~]|[^!-~]$"
 _DIGITS = tuple(zip("۰۱۲۳۴۵۶۷۸۹", "٠١٢٣٤٥٦٧٨٩", strict=True))
 
 

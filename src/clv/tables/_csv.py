@@ -103,7 +103,7 @@ def read_layout(head: bytes, delimiter: str | None = None) -> Layout | None:
     there is one goes wrong silently.
     """
     text = head.decode("utf-8", errors="replace").removeprefix("\ufeff")
-    lines = text.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in text.split("\n")]
     first = next((at for at, line in enumerate(lines) if line.strip()), None)
     if first is None:
         return None
@@ -370,6 +370,8 @@ def _closed(block: bytes, at: int, layout: Layout) -> tuple[bytes, str | None]:
             return b"", _BAD_QUOTES
         if end == len(block):
             return b"", _UNFINISHED
+        if end - at > LONGEST_LINE:
+            break
     return b"", _BAD_QUOTES
 
 

@@ -21,7 +21,7 @@ from clv.tables._columns import MISSING_WORDS, PREFIX, Column, Problem, Steps, f
 DATE_TEXT = f"{PREFIX}date_text"
 LOCAL = f"{PREFIX}date_local"
 WHOLE = f"{PREFIX}date_whole"
-_RIGHT = f"{PREFIX}date_right"
+_RIGHT, _SAFE = f"{PREFIX}date_right", f"{PREFIX}date_safe"
 _YEAR, _MONTH, _DAY = (f"{PREFIX}date_{part}" for part in ("year", "month", "day"))
 _NUMBER = f"{PREFIX}date_number"
 _TIME, _ZONE = f"{PREFIX}date_time", f"{PREFIX}date_zone"
@@ -29,9 +29,10 @@ _TIME, _ZONE = f"{PREFIX}date_time", f"{PREFIX}date_zone"
 TIME = r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
 OFFSET = r"(?:[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)"
 _BEHIND = rf"(?:[T ] *{TIME}(?: ?(?:[AaPp][Mm]|{OFFSET}))?)?$"
-_SEPARATED = r"^[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}" + _BEHIND
-_COMPACT = r"^[0-9]{8}" + _BEHIND
+_YEAR_FIRST = r"^[0-9]{4}(?:[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{4})" + _BEHIND
 _OTHER_ORDER = r"^[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ](?:[0-9]{4}|[0-9]{2})(?:[^0-9].*)?$"
+_TWO_DIGITS_EACH = r"^[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}"
+_SEPARATORS = ("-", "/", ".")
 _ZONED = rf":[0-9.,]+ ?{OFFSET}$"
 
 
@@ -60,9 +61,14 @@ def native_date(column: str, name: str) -> Column:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Where year, month and day of a text are; minutes and offset only for zones."""
+    """What to read off a text.
+
+    `right` says whether it can be read; `safe` is it, or another text that can; the numbers are
+    cut out of `safe`. Minutes since midnight and zone offset are only needed to change zones.
+    """
 
     right: nw.Expr
+    safe: nw.Expr
     year: nw.Expr
     month: nw.Expr
     day: nw.Expr
@@ -102,6 +108,7 @@ def text_date(
     steps: Steps = (
         *first,
         {_RIGHT: parts.right},
+        {_SAFE: parts.safe},
         {_YEAR: parts.year, _MONTH: parts.month, _DAY: parts.day},
         {_NUMBER: number},
     )
@@ -112,7 +119,7 @@ def text_date(
         dtype=nw.Int64,
         steps=steps,
         problems=(
-            (text.is_in(MISSING_WORDS), f"{name} is missing"),
+            (~nw.col(_RIGHT) & text.is_in(MISSING_WORDS), f"{name} is missing"),
             *_unread(text, name, date_format),
             (
                 (nw.col(_YEAR) < calendar.first_year) | (nw.col(_YEAR) > calendar.last_year),
@@ -143,7 +150,7 @@ def _unread(text: nw.Expr, name: str, date_format: str | None) -> Iterator[Probl
         yield ~nw.col(_RIGHT), f"{name} is not written as date_format={date_format!r}"
         return
     order = f"{name} may be day-month or month-day: say which with date_format="
-    yield text.str.contains(_OTHER_ORDER) & ~nw.col(_RIGHT), order
+    yield ~nw.col(_RIGHT) & text.str.contains(_OTHER_ORDER), order
     yield ~nw.col(_RIGHT), f"{name} cannot be read as a date"
 
 
@@ -158,23 +165,41 @@ def _exists(calendar: Calendar) -> nw.Expr:
 
 
 def _year_first(text: nw.Expr) -> _Parts:
-    """Cut by position: a month or day of one digit leaves a separator that is stripped."""
-    right = text.str.contains(_SEPARATED) | text.str.contains(_COMPACT)
-    safe = nw.when(nw.col(_RIGHT)).then(text).otherwise(nw.lit("1970-01-01"))
-    compact = ~safe.str.slice(4, 1).is_in(["-", "/", "."])
-    short_month = safe.str.slice(6, 1).is_in(["-", "/", "."])
-    month = nw.when(compact).then(safe.str.slice(4, 2)).otherwise(safe.str.slice(5, 2))
-    late_day = nw.when(short_month).then(safe.str.slice(7, 2)).otherwise(safe.str.slice(8, 2))
-    day = nw.when(compact).then(safe.str.slice(6, 2)).otherwise(late_day)
-    time = safe.str.replace_all(r"^[^T ]+[T ]? *", "")
+    """Bring every text to two-digit months and days, and cut by position.
+
+    Most texts are that way already; only the others are put together anew where an engine can
+    choose.
+    """
+    regular = nw.when(text.str.contains(_TWO_DIGITS_EACH)).then(text).otherwise(_rewritten(text))
+    safe = nw.col(_SAFE)
+    time = text.str.replace_all(r"^[^T ]+[T ]? *", "")
     return _Parts(
-        right=right,
+        right=text.str.contains(_YEAR_FIRST),
+        safe=nw.when(nw.col(_RIGHT)).then(regular).otherwise(nw.lit("1970-01-01")),
         year=safe.str.slice(0, 4).cast(nw.Int64),
-        month=month.str.strip_chars("-/.").cast(nw.Int64),
-        day=day.str.strip_chars("T ").cast(nw.Int64),
+        month=safe.str.slice(5, 2).cast(nw.Int64),
+        day=safe.str.slice(8, 2).cast(nw.Int64),
         minutes=_clock_minutes(time),
         zone=time.str.replace_all(r"^[0-9:.,]* ?(?:[AaPp][Mm])?", ""),
     )
+
+
+def _rewritten(text: nw.Expr) -> nw.Expr:
+    """Write 19970105, 1997/1/5 and the like as 1997-01-05, looking where the separators are."""
+    month = nw.when(_at(text, 6).is_in(_SEPARATORS)).then(_at(text, 5)).otherwise(_at(text, 5, 2))
+    rest = nw.when(_at(text, 6).is_in(_SEPARATORS)).then(_at(text, 7, 2)).otherwise(_at(text, 8, 2))
+    day = nw.when(rest.str.contains("^[0-9]{2}")).then(rest).otherwise(rest.str.slice(0, 1))
+    parts = (_at(text, 0, 4), month.str.zfill(2), day.str.zfill(2))
+    compact = (_at(text, 0, 4), _at(text, 4, 2), _at(text, 6, 2))
+    return (
+        nw.when(_at(text, 4).is_in(_SEPARATORS))
+        .then(nw.concat_str(*parts, separator="-"))
+        .otherwise(nw.concat_str(*compact, separator="-"))
+    )
+
+
+def _at(text: nw.Expr, position: int, length: int = 1) -> nw.Expr:
+    return text.str.slice(position, length)
 
 
 def _clock_minutes(time: nw.Expr) -> nw.Expr:
@@ -203,7 +228,7 @@ def _day_in_zone(timezone: str) -> nw.Expr:
 
 def has_zone(column: str) -> nw.Expr:
     """Return whether a text ends with a zone offset."""
-    return nw.col(column).cast(nw.String).str.contains(_ZONED).fill_null(False)
+    return nw.col(column).cast(nw.String).str.contains(_ZONED)
 
 
 # ---- texts in a stated format
@@ -240,7 +265,7 @@ def _by_format(text: nw.Expr, date_format: str) -> _Parts:
     """Cut each part out by removing what is before and what is behind it."""
     pieces = list(_pieces(date_format))
     patterns = [pattern for _, pattern in pieces]
-    safe = nw.when(nw.col(_RIGHT)).then(text).otherwise(nw.lit(_example(date_format)))
+    safe = nw.col(_SAFE)
 
     def part(directive: str) -> nw.Expr | None:
         at = next((at for at, piece in enumerate(pieces) if piece[0] == directive), None)
@@ -267,6 +292,7 @@ def _by_format(text: nw.Expr, date_format: str) -> _Parts:
     day, zone = number("d"), part("z")
     return _Parts(
         right=text.str.contains("^" + "".join(patterns) + "$"),
+        safe=nw.when(nw.col(_RIGHT)).then(text).otherwise(nw.lit(_example(date_format))),
         year=year,
         month=month,
         day=nw.lit(1) if day is None else day,

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from difflib import get_close_matches
 from functools import partial
-from numbers import Integral, Real
 from typing import Any
 
 import narwhals as nw
@@ -22,13 +19,16 @@ from clv.tables._columns import (
     Column,
     Problem,
     first_problem,
+    is_plain,
     merge_steps,
 )
+from clv.tables._objects import plain_column
 from clv.tables._sources import FILE, REASON, ROW, Frame, Source
 
 ID, DAY, AMOUNT = (f"{PREFIX}{name}" for name in ("id", "day", "value"))
 CODE, TRIMMED = f"{PREFIX}code", f"{PREFIX}trimmed"
 
+_TEXTS = (nw.String, nw.Categorical, nw.Enum)
 _NO_DATES = (nw.Boolean, nw.Duration, nw.Time, nw.List, nw.Struct, nw.Array, nw.Binary)
 _NO_NUMBERS = (*_NO_DATES, nw.Date, nw.Datetime)
 
@@ -193,7 +193,10 @@ def examine(
 
     texts = _Texts.seen(source, prepare, columns, types, reading)
     customer_id = _parse.customer_id(
-        columns["customer_id"], names.customer_id, types[columns["customer_id"]]
+        columns["customer_id"],
+        names.customer_id,
+        types[columns["customer_id"]],
+        plain=texts.plain_ids,
     )
     day = _day(names, columns["date"], types, reading, texts)
     amount = _amount(names, columns, types, reading, texts)
@@ -204,56 +207,25 @@ def examine(
         day=day,
         amount=amount,
         problems=(*found, *policies),
-        trimmed_ids=_trimmed_ids(columns["customer_id"], customer_id),
+        trimmed_ids=_trimmed_ids(columns["customer_id"], customer_id, texts.plain_ids),
         notes=(*zone_notes, *texts.notes(names.date, reading.timezone)),
     )
 
 
-def _trimmed_ids(column: str, customer_id: Column) -> nw.Expr | None:
-    if customer_id.dtype is not None:
+def _trimmed_ids(column: str, customer_id: Column, plain: bool) -> nw.Expr | None:
+    if plain or customer_id.dtype is not None:
         return None
     return nw.col(column).cast(nw.String).fill_null("") != nw.col(_parse.ID_TEXT)
-
-
-# ---- columns of Python objects
 
 
 def _plain_columns(
     frame: Frame, names: Names, schema: Mapping[str, Any]
 ) -> dict[str, nw.Series[Any]]:
-    """Make columns that can be worked on from columns of mixed Python objects."""
+    """Make columns that can be worked on from columns of Python objects."""
     if not isinstance(frame, nw.DataFrame):
         return {}
     mixed = {name for name in names.columns().values() if schema[name] == nw.Object}
-    return {
-        name: _plain(frame[name].to_list(), f"{PREFIX}plain_{name}", frame.implementation)
-        for name in mixed
-    }
-
-
-def _plain(values: list[Any], name: str, backend: Any) -> nw.Series[Any]:
-    """Numbers stay numbers where all are; everything else becomes text."""
-    values = [None if value is None or value != value else value for value in values]
-    kinds = {type(value) for value in values} - {type(None)}
-    numeric = bool(kinds) and bool not in kinds
-    if numeric and all(issubclass(kind, Integral) for kind in kinds):
-        dtype: Any = nw.Int64
-    elif numeric and all(issubclass(kind, Real | Decimal) for kind in kinds):
-        values = [None if value is None else float(value) for value in values]
-        dtype = nw.Float64
-    else:
-        values = [None if value is None else _as_text(value) for value in values]
-        dtype = nw.String
-    return nw.new_series(name, values, dtype, backend=backend)
-
-
-def _as_text(value: Any) -> str:
-    """Write a value plainly: dates in ISO form, whole numbers without a fraction."""
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return {name: plain_column(frame[name]).alias(f"{PREFIX}plain_{name}") for name in mixed}
 
 
 # ---- types
@@ -363,10 +335,21 @@ def _amount(
 
 @dataclass(frozen=True)
 class _Texts:
-    """Roles whose texts hold other characters than ASCII; whether dates have zone offsets."""
+    """What texts need: a look at all of them is cheaper than care for each.
+
+    Attributes
+    ----------
+    foreign
+        Roles whose texts hold other characters than ASCII.
+    zoned
+        Whether dates have zone offsets that matter.
+    plain_ids
+        Whether ids are known to need no care.
+    """
 
     foreign: frozenset[str]
     zoned: bool
+    plain_ids: bool
 
     @classmethod
     def seen(
@@ -377,31 +360,28 @@ class _Texts:
         types: Mapping[str, Any],
         reading: Reading,
     ) -> _Texts:
-        """Look, in one scan, and only if there are texts: most files need no more work."""
-        roles = [
-            role
-            for role in ("date", "amount", "quantity", "unit_price")
-            if role in columns and types[columns[role]] in (nw.String, nw.Categorical, nw.Enum)
-        ]
-        known = source.records is not None
-        questions = {
-            role: nw.col(columns[role]).cast(nw.String).str.contains(NOT_ASCII).fill_null(False)
-            for role in roles
-            if not known
-        }
+        """Look, in one scan, and only where there are texts.
+
+        A CSV file is all texts and slow to scan, so there every text gets all the care that the
+        inspection of the file has not shown to be needless.
+        """
+        roles = {role for role, column in columns.items() if types[column] in _TEXTS}
+        in_csv = source.records is not None
+        questions: dict[str, nw.Expr] = {}
+        if not in_csv:
+            for role in roles - {"customer_id", "order_id"}:
+                text = nw.col(columns[role]).cast(nw.String)
+                questions[role] = text.str.contains(NOT_ASCII)
+            if "customer_id" in roles:
+                questions["customer_id"] = ~is_plain(columns["customer_id"])
         if reading.timezone is not None and "date" in roles:
             questions["zoned"] = _dates.has_zone(columns["date"])
-        answers: dict[str, Any] = {}
-        if questions:
-            seen = prepare(source.frame).select(
-                *(question.any().alias(role) for role, question in questions.items())
-            )
-            table = seen.collect() if isinstance(seen, nw.LazyFrame) else seen
-            answers = table.rows(named=True)[0]
-        foreign = {role for role in roles if answers.get(role)}
-        if known and not source.ascii_only:
-            foreign = set(roles)
-        return cls(frozenset(foreign), bool(answers.get("zoned")))
+        true = _any(prepare(source.frame), questions) if questions else set()
+        return cls(
+            foreign=frozenset(roles if in_csv and not source.ascii_only else true & roles),
+            zoned="zoned" in true,
+            plain_ids=not in_csv and "customer_id" in roles - true,
+        )
 
     def notes(self, name: str, timezone: str | None) -> tuple[str, ...]:
         if not self.zoned:
@@ -409,3 +389,12 @@ class _Texts:
         return (
             f"{name}: texts with a zone offset are brought to {timezone}, others left as written",
         )
+
+
+def _any(frame: Frame, questions: Mapping[str, nw.Expr]) -> set[str]:
+    """Return the questions that are true of some row."""
+    answers = frame.select(
+        *(question.fill_null(False).any().alias(name) for name, question in questions.items())
+    )
+    table = answers.collect() if isinstance(answers, nw.LazyFrame) else answers
+    return {name for name, answer in table.rows(named=True)[0].items() if answer}

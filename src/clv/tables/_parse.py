@@ -30,13 +30,20 @@ SPACES = " '\u00a0\u2009\u202f\u2019"
 # ---- customer ids
 
 
-def customer_id(column: str, name: str, dtype: nw.dtypes.DType) -> Column:
-    """Keep a customer id as it is: text stays text, a number becomes an integer."""
+def customer_id(column: str, name: str, dtype: nw.dtypes.DType, *, plain: bool) -> Column:
+    """Keep a customer id as it is: text stays text, a number becomes an integer.
+
+    `plain` says that texts are known to need no care: missing ones are null, and no other has
+    invisible characters at its ends.
+    """
     missing = f"{name} is missing"
     if dtype in NARROW_INTEGERS:
         return Column(nw.col(column), nw.Int64, problems=((nw.col(column).is_null(), missing),))
     if dtype.is_numeric():
         return _wide_id(column, name, exact=not dtype.is_float())
+    if plain:
+        problem = (nw.col(column).is_null(), missing)
+        return Column(nw.col(column).cast(nw.String), dtype=None, problems=(problem,))
     return Column(
         value=nw.col(ID_TEXT),
         dtype=None,
@@ -112,10 +119,10 @@ def _text_amount(column: str, name: str, *, role: str, decimal: str, ascii_only:
 
 
 def _text_problems(text: nw.Expr, right: nw.Expr, name: str) -> Iterator[Problem]:
-    yield text.is_in(MISSING_WORDS), f"{name} is missing"
-    yield text.str.contains(r"^[+-]?(?i:inf|infinity)$"), f"{name} is infinite"
+    yield ~right & text.is_in(MISSING_WORDS), f"{name} is missing"
+    yield ~right & text.str.contains(r"^[+-]?(?i:inf|infinity)$"), f"{name} is infinite"
     beside = text.str.contains("[0-9]") & text.str.contains(r"[^0-9.,+\-\s'eE]")
-    yield beside & ~right, f"{name} has text beside the number (a currency?)"
+    yield ~right & beside, f"{name} has text beside the number (a currency?)"
     yield ~right, f"{name} is not a number"
 
 

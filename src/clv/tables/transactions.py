@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from html import escape
@@ -28,7 +27,7 @@ from clv.tables._examine import (
     Reading,
     examine,
 )
-from clv.tables._sources import ROW, Frame, Source, open_source, readable
+from clv.tables._sources import ROW, Frame, Source, open_source
 from clv.tables.quality import Quality
 
 Refunds = Literal["net", "drop", "error"]
@@ -220,7 +219,7 @@ def read_transactions(
         calendar, date_format, check_timezone(timezone) if timezone else None, decimal
     )
     table = open_source(source, date=date, delimiter=delimiter, encoding=encoding)
-    with readable(table.label) if table.from_file else nullcontext():
+    with table.guard():
         examination = examine(table, names, reading, tuple(_policies(refunds, zero_amounts)))
         transactions = _assemble(table, names, examination, refunds, zero_amounts)
         return replace(transactions, calendar=calendar)
