@@ -7,7 +7,7 @@ arrays aligned with the rows of the table they are asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -298,18 +298,28 @@ class FittedPurchases(Fitted):
         Infinite where the customer never buys again with probability above ``1 - q``: the
         distribution is defective, so it has quantiles but no useful mean.
         """
-        if not 0 < q < 1:
-            raise DataError(f"q must lie strictly between 0 and 1, not {q!r}")
+        (time,), row_of = self.next_purchase_quantiles_of_rows(rfm, (q,))
+        return time[row_of]
+
+    def next_purchase_quantiles_of_rows(
+        self, rfm: RFM, levels: Sequence[float]
+    ) -> tuple[list[Array], npt.NDArray[np.signedinteger[Any]]]:
+        """`next_purchase_quantile` per distinct row, for several levels, and each row's place."""
         self.check_table(rfm)
         rows = rfm.distinct(*HISTORY_COLUMNS)
         history = PurchaseHistory(*rows.columns)
         parameters = self.family.Parameters(*self.estimates)
         alive = self.family.probability_alive(parameters, history)
-        can = np.flatnonzero(alive > q)
-        state = self.family.alive_state(parameters, history.take(can))
-        time = np.full(len(alive), np.inf)
-        time[can] = self.family.next_purchase_quantile(state, q / alive[can])
-        return time[rows.inverse]
+        result = []
+        for q in levels:
+            if not 0 < q < 1:
+                raise DataError(f"q must lie strictly between 0 and 1, not {q!r}")
+            can = np.flatnonzero(alive > q)
+            state = self.family.alive_state(parameters, history.take(can))
+            time = np.full(len(alive), np.inf)
+            time[can] = self.family.next_purchase_quantile(state, q / alive[can])
+            result.append(time)
+        return result, rows.inverse
 
     def purchase_count_pmf(
         self, n: Any, horizon: Any, rfm: RFM | None = None
@@ -405,11 +415,13 @@ class FittedPurchases(Fitted):
         given = dict(zip(self.family.STATE_COLUMNS, columns, strict=True))
         return PurchaseHistory(*(given.get(name, blank) for name in HISTORY_COLUMNS))
 
-    def of_living(self, rfm: RFM, *functions: Callable[[Any], Array]) -> list[Array]:
+    def of_living(
+        self, rfm: RFM, *functions: Callable[[Any], Array], with_alive: bool = False
+    ) -> list[Array]:
         """Compute ``P(alive) * function(state)`` for every row, for each function.
 
         P(alive) is computed once per distinct row, and what a state decides once per distinct
-        state, for all functions together.
+        state, for all functions together. `with_alive` puts P(alive) itself in front.
         """
         self.check_table(rfm)
         rows = rfm.distinct(*HISTORY_COLUMNS)
@@ -420,15 +432,22 @@ class FittedPurchases(Fitted):
         if len(points) == 1:
             state = self.family.alive_state(points[0], known)
             alive = self.family.probability_alive(points[0], history)[rows.inverse]
-            return [alive * function(state)[states.inverse] for function in functions]
+            products = []
+            for function in functions:
+                product = function(state)[states.inverse]
+                product *= alive
+                products.append(product)
+            return [alive, *products] if with_alive else products
         of_row = rfm.state_of_row(HISTORY_COLUMNS, self.family.STATE_COLUMNS)
-        totals = [np.zeros(len(rows.weights)) for _ in functions]
+        totals = [np.zeros(len(rows.weights)) for _ in range(len(functions) + 1)]
         for point in points:
             state = self.family.alive_state(point, known)
             alive = self.family.probability_alive(point, history)
-            for total, function in zip(totals, functions, strict=True):
+            totals[0] += alive
+            for total, function in zip(totals[1:], functions, strict=True):
                 total += alive * function(state)[of_row]
-        return [(total / len(points))[rows.inverse] for total in totals]
+        means = [(total / len(points))[rows.inverse] for total in totals]
+        return means if with_alive else means[1:]
 
     def _purchases_ever(self, state: Any) -> Array:
         ever = getattr(self.family, "expected_purchases_ever", None)
@@ -458,8 +477,12 @@ class FittedSpend(Fitted):
         infinite (q <= 1), the observed mean value of a purchase, as the notes say.
         """
         history = self.history(rfm)
-        value = self.average(lambda p: self.family.expected_spend(p, history))
-        return np.asarray(np.where(np.isfinite(value), value, self.options["pooled_mean"]))
+        known = np.flatnonzero(history.purchases)
+        value = np.full(len(rfm), self.population_mean)
+        some = history.take(known)
+        value[known] = self.average(lambda p: self.family.expected_spend(p, some))
+        value[np.isinf(value)] = self.options["pooled_mean"]
+        return value
 
     @property
     def population_mean(self) -> float:

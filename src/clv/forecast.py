@@ -12,7 +12,7 @@ import numpy as np
 
 from clv.errors import DataError, InfiniteValueError
 from clv.fitted import FittedPurchases, FittedSpend
-from clv.history import historical_value
+from clv.history import historical_value, total_margin
 from clv.numerics.backend import Array
 from clv.predictive import Predictions, expected, predictive
 from clv.tables._frame import Table
@@ -195,7 +195,6 @@ def forecast(
     level = spend.expected_spend(rfm)
     # one pass for all that is P(alive) times a function of the state
     wanted: dict[str, Callable[[Any], Array]] = {
-        "probability_alive": lambda s: np.ones(np.broadcast(*s).shape),
         "discounted_expected_purchases": discounter,
         "some_purchase_ever": lambda s: 1.0 - family.no_purchase_probability(s, math.inf),
     }
@@ -205,12 +204,13 @@ def forecast(
         wanted["expected_purchases"] = lambda s: family.expected_purchases(s, t)
     if np.any(yearly_cost):
         wanted["lifetime"] = purchases.lifetime_discounter(horizon, discount_rate)
-    found = dict(zip(wanted, purchases.of_living(rfm, *wanted.values()), strict=True))
+    alive, *products = purchases.of_living(rfm, *wanted.values(), with_alive=True)
+    found = dict(zip(wanted, products, strict=True))
     if horizon is None:
         found["survival"] = np.zeros(len(rfm))
         found["some_purchase"] = found["some_purchase_ever"]
         found["expected_purchases"] = _purchases_ever(purchases, rfm, notes)
-    alive, discounted = found["probability_alive"], found["discounted_expected_purchases"]
+    discounted = found["discounted_expected_purchases"]
     cost: Array | float = 0.0
     if "lifetime" in found:
         cost = yearly_cost * (DAYS_PER_UNIT[unit] / DAYS_PER_YEAR) * found["lifetime"]
@@ -348,8 +348,11 @@ def _historical(rfm: RFM, margin: Array, customers: Any, notes: list[str]) -> Ar
             "historical_value and lifetime_value are missing."
         )
         return np.full(len(rfm), np.nan)
+    if customers is None:
+        return total_margin(rfm, margin)
     history = historical_value(rfm, gross_margin=margin, customers=customers)
-    return np.asarray(history.array("total_margin" if customers is None else "net"))
+    notes += history.notes
+    return np.asarray(history.array("net"))
 
 
 def _interval_columns(
@@ -382,12 +385,12 @@ def _next_purchase_dates(
         return {}
     days_per_unit = DAYS_PER_UNIT[rfm.time_unit]
     farthest = parse_horizon(limit, rfm.time_unit) * days_per_unit
+    times, row_of = purchases.next_purchase_quantiles_of_rows(rfm, _NEXT_PURCHASE)
     columns = {}
-    for q in _NEXT_PURCHASE:
-        days = purchases.next_purchase_quantile(rfm, q) * days_per_unit
-        whole = np.where(days <= farthest, np.ceil(days), np.nan)
-        dates = np.full(len(rfm), np.datetime64("NaT", "D"))
-        known = np.isfinite(whole)
-        dates[known] = np.datetime64(as_of, "D") + whole[known].astype(np.int64)
-        columns[f"next_purchase_p{q * 100:.0f}"] = dates
+    for q, time in zip(_NEXT_PURCHASE, times, strict=True):
+        days = time * days_per_unit
+        dates = np.full(len(days), np.datetime64("NaT", "D"))
+        known = np.flatnonzero(days <= farthest)
+        dates[known] = np.datetime64(as_of, "D") + np.ceil(days[known]).astype(np.int64)
+        columns[f"next_purchase_p{q * 100:.0f}"] = dates[row_of]
     return columns

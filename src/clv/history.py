@@ -140,6 +140,17 @@ def _per_tenure(amount: Floats, tenure: Floats) -> Floats:
     return rate
 
 
+def total_margin(rfm: RFM, gross_margin: Floats | float = 1.0) -> Floats:
+    """Total past spend x gross margin, shape (n,): the classic CRM figure.
+
+    Raises
+    ------
+    DataError
+        If the table does not know what each customer spent.
+    """
+    return np.asarray(_spend(rfm) * gross_margin)
+
+
 def _spend(rfm: RFM) -> Floats:
     total = rfm.array("total_value")
     missing = np.isnan(total)
@@ -279,17 +290,17 @@ def historical_value(
             f"{gross_margin!r} is missing for {unknown:,} customers, and so are their total_margin "
             "and run_rate."
         )
-    total_margin = total * margin
+    margin_so_far = total * margin
     columns: dict[str, Any] = {
         "customer_id": rfm.customer_ids,
         "purchases": purchases.astype(np.int64),
         "average_order_value": total / purchases,
         "purchases_per_year": rate,
-        "total_margin": total_margin,
+        "total_margin": margin_so_far,
         "run_rate": total / purchases * rate * margin * length,
     }
     if costs is not None:
-        columns |= costs.columns(total_margin)
+        columns |= costs.columns(margin_so_far)
         notes += costs.notes()
     return HistoricalValue(**Table.parts(columns, like=rfm), years=length, notes=tuple(notes))
 
