@@ -8,7 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import hyp1f1
 
@@ -71,8 +71,8 @@ def _worst(points: list[tuple[float, ...]]) -> float:
 @pytest.mark.parametrize("a", A)
 def test_expectations_against_mpmath(a: float) -> None:
     rng = np.random.default_rng(int(1000 * a))
-    # every value of every axis several times, in a random company
-    axes = [rng.permutation(np.resize(values, 20)) for values in (B, X, R, TAU)]
+    # every value of every axis, in random company
+    axes = [rng.permutation(np.resize(values, 12)) for values in (B, X, R, TAU)]
     points = [(a, b + x, r + x, tau) for b, x, r, tau in zip(*axes, strict=True)]
     assert _worst(points) < 1e-9
 
@@ -155,6 +155,7 @@ parameters = st.tuples(
 times = powers(-8, 6)
 
 
+@settings(max_examples=60)
 @given(parameters, times)
 def test_bounds(p: tuple[float, float, float], tau: float) -> None:
     a, b, rho = p
@@ -168,6 +169,7 @@ def test_bounds(p: tuple[float, float, float], tau: float) -> None:
         assert bought <= (a + b - 1) / (a - 1) * (1 + 1e-9)  # E[1/p]
 
 
+@settings(max_examples=60)
 @given(parameters, times)
 def test_monotone_in_time(p: tuple[float, float, float], tau: float) -> None:
     later = tau * np.array([1.0, 1.0 + 1e-6, 1.001, 1.1, 2.0, 10.0])
@@ -175,6 +177,7 @@ def test_monotone_in_time(p: tuple[float, float, float], tau: float) -> None:
     assert (np.diff(survival(*p, later)) <= 1e-9 * survival(*p, later[1:])).all()
 
 
+@settings(max_examples=60)
 @given(parameters, times)
 def test_purchases_come_at_the_rate_of_those_alive(
     p: tuple[float, float, float], tau: float
@@ -189,6 +192,7 @@ def test_purchases_come_at_the_rate_of_those_alive(
     assert before + gained == pytest.approx(after, rel=1e-9)
 
 
+@settings(max_examples=60)
 @given(parameters, times)
 def test_both_methods_agree(p: tuple[float, float, float], tau: float) -> None:
     a, b, rho = (np.array([v]) for v in p)
@@ -295,7 +299,8 @@ def test_broadcasting(function: Any, shapes: list[tuple[int, ...]]) -> None:
     )
     value = function(a, b, rho, tau)
     assert value.shape == np.broadcast_shapes(*shapes)
-    for index in np.ndindex(value.shape):
+    indices = list(np.ndindex(value.shape))
+    for index in indices[:: max(1, len(indices) // 10)]:
         one = [np.broadcast_to(v, value.shape)[index] for v in (a, b, rho, tau)]
         np.testing.assert_allclose(value[index], function(*one), rtol=1e-11)
 

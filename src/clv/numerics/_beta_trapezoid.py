@@ -93,7 +93,7 @@ def _prepare(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> _Row:
     return _Row(
         a, b, rho, tau,
         # a plateau is flat at its top, but its edges are not
-        step=_step(np.maximum(curvature, 0.5 * np.minimum(a, exponent))),
+        step=_step(np.maximum(curvature, np.minimum(8.0, 0.5 * np.minimum(a, exponent)))),
         p=p,
         log_q=-np.log1p(odds),
         log_weight=log_weight,
