@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -436,6 +439,34 @@ def test_control_characters_in_the_data_do_not_reach_the_terminal(run: Run, tmp_
     text = run("quality", source, *COLUMNS).stdout
     assert "\x1b" not in text
     assert "\\x1b[31mred" in text
+
+
+# --- the commands on the pages -------------------------------------------------------------------
+
+PAGES = Path(__file__).parents[1]
+
+
+def commands_on_the_pages() -> list[str]:
+    found = []
+    for page in [PAGES / "README.md", *sorted((PAGES / "docs").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        found += re.findall(r"^ *(clv [a-z]+ (?:-|[a-z]+[.:]|\").*)$", text, flags=re.MULTILINE)
+    return found
+
+
+def test_there_are_commands_on_the_pages() -> None:
+    assert len(commands_on_the_pages()) >= 7
+
+
+@pytest.mark.parametrize("line", commands_on_the_pages())
+def test_commands_on_the_pages_are_understood(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, name, *arguments = shlex.split(line)
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    command.make_context(name, arguments)
 
 
 # --- clv datasets --------------------------------------------------------------------------------
