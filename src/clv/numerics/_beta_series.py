@@ -7,10 +7,11 @@ the branch cut tau < -1 to the unit disc::
 
     (n + 1)(n + a + b) g_{n+1} = 2 (n + a)(a + b - 2 rho) g_n + (n + 2a - 1)(n + a - b) g_{n-1}
 
-with g_0 = 1. This is the generating function of Gegenbauer polynomials, averaged: in t =
-(1 - p)(1 + tau)/(1 + p tau) the expectation is one over Beta(a + b - rho, rho), and g_n =
-E[C_n^(a)(2t - 1)] is a continuous dual of Hahn polynomials (DLMF 18.12.4, 18.22.1). Purchases are
-the integral of rho E[(1 + p tau)^-(rho + 1)] over tau::
+with g_0 = 1. Pfaff's transformation makes the left side (1 + tau)^-a E[(1 - t tau/(1 + tau))^-a]
+with t ~ Beta(a + b - rho, rho) (DLMF 15.8.1), which is the generating function of the Gegenbauer
+polynomials (18.12.4): g_n = E[C_n^(a)(2t - 1)] = (2a)_n / n! Q_n(-rho; a - 1/2, a - 1/2, -a - b),
+a Hahn polynomial (18.20.5), whence the recurrence (18.22.2); it also holds for rho > a + b.
+Purchases are the integral of rho E[(1 + p tau)^-(rho + 1)] over tau::
 
     E[(1 - (1 + p tau)^-rho) / p] = (1 - y)^(2a - 2) sum v_n y^n
 
@@ -24,7 +25,7 @@ like (1 + tau)^(a + max(rho - b, 0)), which `is_easy` bounds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +38,8 @@ _LOST = 13.0  # digits that may be lost to cancellation, in powers of e
 _KEPT = 30.0  # the first term left out, relative to the sum, likewise
 _LARGEST_TAU = 2500.0  # about 1,000 terms; beyond, the trapezoid rule is faster
 _LARGEST_GROWTH = 10.0
-_ROWS, _ELEMENTS = 4096, 65_536  # of a block, and its nodes times rows: it stays in the cache
+_ROWS, _ELEMENTS = 8192, 65_536  # of a block, and its nodes times rows: it stays in the cache
+_SHORTEST = 256  # rows, on average, that make a block of their own worth while
 _TERMS = 32  # of a stretch of the series; a power of 2
 
 
@@ -50,13 +52,21 @@ def is_easy(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> NDArray[n
 
 def series(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> Array:
     """Sum the series where `is_easy`, for parameters of shape (rows,), tau of (nodes, rows)."""
-    nodes, rows = tau.shape
-    width = max(1, min(_ROWS, _ELEMENTS // nodes))
+    width = max(1, min(_ROWS, _ELEMENTS // len(tau)))
     value = np.empty_like(tau)
-    for start in range(0, rows, width):
-        part = slice(start, start + width)
+    for part in _parts(a, width):
         value[:, part] = _block(kind, a[part], b[part], rho[part], tau[:, part])
     return value
+
+
+def _parts(a: Array, width: int) -> Iterator[slice]:
+    """Blocks of rows; draws of the parameters, each with its own a, are kept apart."""
+    starts = np.arange(0, a.size, width)
+    changes = np.flatnonzero(np.diff(a)) + 1
+    if _SHORTEST * changes.size < a.size:
+        starts = np.union1d(starts, changes)
+    for start, end in pairwise([*starts.tolist(), a.size]):
+        yield slice(start, end)
 
 
 def _block(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> Array:
@@ -66,7 +76,7 @@ def _block(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> Array:
     root = np.sqrt(1.0 + tau)
     y = tau / (root + 1.0) ** 2
     power, total = np.ones_like(y), np.zeros_like(y)  # power is y^done
-    one_a = a[:1] if a.min() == a.max() else a
+    one_a = float(a[0]) if a.min() == a.max() else a
     distinct, row = _distinct(one_a, b, rho)
     stretches = _coefficients(kind, one_a, b[distinct], rho[distinct])
     for done in range(0, int(terms[-1]), _TERMS):
@@ -81,13 +91,13 @@ def _block(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> Array:
     return value
 
 
-def _distinct(a: Array, b: Array, rho: Array) -> tuple[Any, Any]:
+def _distinct(a: float | Array, b: Array, rho: Array) -> tuple[Any, Any]:
     """Index of the rows with distinct parameters, and which of these each row is.
 
     Customers with as many purchases share their coefficients.
     """
     everything = slice(None)
-    if a.size > 1:
+    if isinstance(a, np.ndarray):
         return everything, everything
     _, first, row = np.unique(b, return_index=True, return_inverse=True)
     if 2 * first.size > b.size or (rho[first][row] != rho).any():
@@ -110,7 +120,7 @@ def _power(y: Array) -> Array:
     return y
 
 
-def _coefficients(kind: Kind, a: Array, b: Array, rho: Array) -> Iterator[Array]:
+def _coefficients(kind: Kind, a: float | Array, b: Array, rho: Array) -> Iterator[Array]:
     """g_n or v_n, _TERMS at a time, each of shape (_TERMS, rows)."""
     purchases = kind == "purchases"
     both, difference = a + b, a - b
