@@ -55,6 +55,8 @@ class Layout:
     newline: bytes
     header_lines: int
     """Lines up to and including the header."""
+    repeated: frozenset[str] = frozenset()
+    """Names that the header has more than once; `names` numbers them."""
 
 
 class Rows(NamedTuple):
@@ -113,12 +115,13 @@ def read_layout(head: bytes, delimiter: str | None = None) -> Layout | None:
     delimiter = delimiter or _most_frequent_delimiter(lines[first])
     rest = io.StringIO("".join(lines[first:]), newline="")
     reader = csv.reader(rest, delimiter=delimiter, skipinitialspace=True)
-    names = next(reader)
+    names = [name.strip() for name in next(reader)]
     return Layout(
-        names=tuple(_distinct([name.strip() for name in names])),
+        names=tuple(_distinct(names)),
         delimiter=delimiter,
         newline=b"\r\n" if lines[0].endswith("\r\n") else b"\n",
         header_lines=first + reader.line_num,
+        repeated=frozenset(name for name in names if name and names.count(name) > 1),
     )
 
 

@@ -48,7 +48,7 @@ def native_date(column: str, name: str) -> Column:
     return Column(
         value=number,
         dtype=nw.Int64,
-        steps=({_YEAR: year.cast(nw.Int64)},),
+        steps=({_YEAR: year},),
         problems=(
             (nw.col(column).is_null(), f"{name} is missing"),
             ((nw.col(_YEAR) < 1800) | (nw.col(_YEAR) > 2199), _implausible(name, 1800, 2199)),

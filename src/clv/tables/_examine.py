@@ -106,11 +106,12 @@ class Examination:
         rows = applied if all_usable else applied.filter(nw.col(CODE) == 0)
         dtype = self.customer_id.dtype
         customer_id = nw.col(ID) if dtype is None else nw.col(ID).cast(dtype)
-        return rows.select(
+        lines = rows.select(
             customer_id.alias("customer_id"),
             nw.col(DAY).cast(nw.Int64).alias("day"),
             nw.col(AMOUNT).cast(nw.Float64).alias("amount"),
         )
+        return nw.maybe_reset_index(lines)
 
     def unusable(self, applied: Frame, columns: Sequence[str]) -> Frame:
         """Keep the other rows as they were, with the number and the reason of each."""
@@ -128,17 +129,23 @@ class Examination:
         return [reason for _, reason in self.problems]
 
 
-def check_names(names: Names, schema: Mapping[str, Any], label: str) -> None:
+def check_names(names: Names, schema: Mapping[str, Any], source: Source) -> None:
     """Find every named column, or say which one is missing and what there is.
 
     Raises
     ------
     MissingColumnError
         If one is not there.
+    DataError
+        If one is there more than once.
     """
     for role, name in names.columns().items():
         if name not in schema:
-            raise MissingColumnError(_missing(role, name, list(schema), label))
+            raise MissingColumnError(_missing(role, name, list(schema), source.label))
+        if name in source.repeated:
+            raise DataError(
+                f"{source.label} has several columns {name!r}; rename all but one of them"
+            )
 
 
 def _missing(role: str, name: str, present: list[str], label: str) -> str:
@@ -177,7 +184,7 @@ def examine(
         If a column has a type that cannot be what it is named as.
     """
     schema = dict(source.frame.collect_schema())
-    check_names(names, schema, source.label)
+    check_names(names, schema, source)
     plain = _plain_columns(source.frame, names, schema)
     columns = {
         role: plain[name].name if name in plain else name for role, name in names.columns().items()
@@ -207,13 +214,13 @@ def examine(
         day=day,
         amount=amount,
         problems=(*found, *policies),
-        trimmed_ids=_trimmed_ids(columns["customer_id"], customer_id, texts.plain_ids),
+        trimmed_ids=_trimmed_ids(columns["customer_id"], customer_id),
         notes=(*zone_notes, *texts.notes(names.date, reading.timezone)),
     )
 
 
-def _trimmed_ids(column: str, customer_id: Column, plain: bool) -> nw.Expr | None:
-    if plain or customer_id.dtype is not None:
+def _trimmed_ids(column: str, customer_id: Column) -> nw.Expr | None:
+    if not any(_parse.ID_TEXT in step for step in customer_id.steps):
         return None
     return nw.col(column).cast(nw.String).fill_null("") != nw.col(_parse.ID_TEXT)
 

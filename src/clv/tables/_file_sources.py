@@ -205,6 +205,7 @@ def _open_csv(files: _files.Files, delimiter: str | None, encoding: str) -> Sour
         ascii_only=all(table.structure.ascii for table in tables),
         broken=sum((table.structure.broken for table in tables), Counter()),
         records=sum(table.structure.records for table in tables),
+        repeated=first.layout.repeated,
         line_number=lambda record: int(first.structure.line_numbers([record])[0]),
         guard=partial(readable, files.label),
         keep_alive=connection,

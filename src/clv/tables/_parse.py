@@ -36,42 +36,39 @@ def customer_id(column: str, name: str, dtype: nw.dtypes.DType, *, plain: bool) 
     `plain` says that texts are known to need no care: missing ones are null, and no other has
     invisible characters at its ends.
     """
-    missing = f"{name} is missing"
+    missing = (nw.col(column).is_null(), f"{name} is missing")
     if dtype in NARROW_INTEGERS:
-        return Column(nw.col(column), nw.Int64, problems=((nw.col(column).is_null(), missing),))
+        return Column(nw.col(column), nw.Int64, problems=(missing,))
+    if dtype == nw.UInt64:
+        return Column(nw.col(column), None, problems=(missing,))
     if dtype.is_numeric():
         return _wide_id(column, name, exact=not dtype.is_float())
     if plain:
-        problem = (nw.col(column).is_null(), missing)
-        return Column(nw.col(column).cast(nw.String), dtype=None, problems=(problem,))
-    return Column(
-        value=nw.col(ID_TEXT),
-        dtype=None,
-        steps=({ID_TEXT: trimmed(column)},),
-        problems=((nw.col(ID_TEXT).is_in(MISSING_WORDS), missing),),
-    )
+        return Column(nw.col(column).cast(nw.String), None, problems=(missing,))
+    words = (nw.col(ID_TEXT).is_in(MISSING_WORDS), f"{name} is missing")
+    return Column(nw.col(ID_TEXT), None, steps=({ID_TEXT: trimmed(column)},), problems=(words,))
 
 
 def _wide_id(column: str, name: str, *, exact: bool) -> Column:
     """Read ids that are fractions only because some are missing, or wider than 64 bits."""
-    number, safe, unusable = (f"{PREFIX}id_{part}" for part in ("number", "safe", "unusable"))
+    number, safe, whole = (f"{PREFIX}id_{part}" for part in ("number", "safe", "whole"))
     value = nw.col(number)
     largest = LARGEST_INTEGER if exact else LARGEST_EXACT_FLOAT
     missing = value.is_null() | value.is_nan()
     too_large = (value > largest) | (value < -largest)
-    kept = nw.when(nw.col(unusable)).then(nw.lit(0)).otherwise(nw.col(column))
     return Column(
-        value=kept.cast(nw.Int64),
+        value=nw.when(nw.col(whole)).then(nw.col(column)).otherwise(nw.lit(0)).cast(nw.Int64),
         dtype=nw.Int64,
         steps=(
             {number: nw.col(column).cast(nw.Float64)},
-            {unusable: nw.when(missing).then(nw.lit(True)).otherwise(too_large)},
-            {safe: nw.when(nw.col(unusable)).then(nw.lit(0.0)).otherwise(value)},
+            {safe: nw.when(missing).then(nw.lit(0.5)).otherwise(value)},
+            {safe: nw.when(too_large).then(nw.lit(0.5)).otherwise(nw.col(safe))},
+            {whole: nw.col(safe) == nw.col(safe).round(0)},
         ),
         problems=(
             (missing, f"{name} is missing"),
-            (nw.col(unusable), f"{name} is too large to be exact as a number: give it as text"),
-            (nw.col(safe) != nw.col(safe).round(0), f"{name} is not a whole number"),
+            (too_large, f"{name} is too large to be exact as a number: give it as text"),
+            (~nw.col(whole), f"{name} is not a whole number"),
         ),
     )
 

@@ -51,6 +51,8 @@ class Source:
         Rows lost to the structure of a file, by reason.
     records
         Number of rows in `frame`, where it is known without reading them.
+    repeated
+        Names that several columns have.
     line_number
         Turns a row number into what a user sees.
     guard
@@ -67,6 +69,7 @@ class Source:
     ascii_only: bool = False
     broken: Counter[str] = field(default_factory=Counter)
     records: int | None = None
+    repeated: frozenset[str] = frozenset()
     line_number: Callable[[int], int] = int
     guard: Callable[[], AbstractContextManager[None]] = nullcontext
     keep_alive: Any = None

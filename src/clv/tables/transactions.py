@@ -209,7 +209,7 @@ def read_transactions(
     >>> transactions.lines.to_native()
       customer_id    day  amount
     0         ann  19727  1200.5
-    2         ann  19783    -3.0
+    1         ann  19783    -3.0
     >>> list(transactions.rejected["reason"])
     ['day is a day that does not exist', 'customer is missing']
     """
