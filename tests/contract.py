@@ -493,7 +493,8 @@ def _agree(s: Subject, alive: Any, state: Any, paths: Any, kept: Array, t: float
 
 
 def _none(s: Subject, alive: Any, state: Any, t: Any) -> Any:
-    return 1.0 - alive * (1.0 - s.family.no_purchase_probability(state, t))
+    # a form in which nothing cancels where P(none) is small
+    return (1.0 - alive) + alive * s.family.no_purchase_probability(state, t)
 
 
 def futures_follow_from_histories(s: Subject) -> None:

@@ -113,6 +113,30 @@ class CoinAfterPurchase:
         return stay * poisson + dropout * (1 - dropout) ** (n - 1) * gammainc(n, rate * t)
 
 
+class NeverLeaves:
+    """Poisson purchases, for ever (NBD)."""
+
+    def traits(self, parameters: Any) -> tuple[Any, np.ndarray]:
+        rate, weight = gamma_axis(parameters.r, parameters.alpha)
+        return (rate,), weight
+
+    def alive(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        return traits[0] ** x * np.exp(-traits[0] * T)
+
+    def dead(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        return np.zeros_like(traits[0])
+
+    def survival(self, traits: Any, t: float) -> np.ndarray:
+        return np.ones_like(traits[0])
+
+    def expected_purchases(self, traits: Any, t: float) -> np.ndarray:
+        return traits[0] * t
+
+    def pmf(self, traits: Any, n: int, t: float) -> np.ndarray:
+        mean = traits[0] * t
+        return np.exp(n * np.log(mean) - mean - gammaln(n + 1.0))
+
+
 class SpendPosterior(NamedTuple):
     """Likewise for a spend family."""
 
