@@ -27,7 +27,7 @@ def test_on_cdnow() -> None:
     assert estimate.convergence.converged
     np.testing.assert_allclose(estimate.parameters[0], 0.38476612, rtol=1e-7)
     assert_shown(estimate.parameters[1], "12.07202")
-    assert_shown(estimate.log_likelihood, "−9763.6577")
+    assert_shown(estimate.log_likelihood, "−9763.6577", within=1.0)  # mpmath: −9763.657615
     fitted = nbd.Parameters(*estimate.parameters)
     expected = nbd.expected_purchases(nbd.alive_state(fitted, history), 39.0)
     off = expected - s.holdout_purchases
