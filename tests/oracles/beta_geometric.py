@@ -46,20 +46,22 @@ def probability_alive(*arguments: Any) -> Any:
         return mp.mpf(1) if dead is None else 1 / (1 + mp.exp(dead - alive))
 
 
-def survival(shape: Any, rate: Any, a: Any, b: Any, t: Any) -> Any:
-    """P(alive after t | alive now) for rate ~ Gamma(shape, rate), dropout ~ Beta(a, b)."""
+def survival_and_purchases(shape: Any, rate: Any, a: Any, b: Any, t: Any) -> tuple[Any, Any]:
+    """P(alive after t | alive now) and E[purchases within t | alive now].
+
+    For rate ~ Gamma(shape, rate), dropout ~ Beta(a, b).
+    """
     with mp.workdps(DIGITS):
         shape, rate, t = (mp.mpf(float(v)) for v in (shape, rate, t))
         tau = t / rate
-        return _beta_mean(a, b, lambda p: mp.exp(-shape * mp.log1p(p * tau)), mp.mpf(1))
 
+        def both(p: Any) -> tuple[Any, Any]:
+            exponent = -shape * mp.log1p(p * tau)
+            survives = mp.exp(exponent)
+            gone = 1 - survives if survives < 0.5 else -mp.expm1(exponent)
+            return survives, gone / p
 
-def expected_purchases(shape: Any, rate: Any, a: Any, b: Any, t: Any) -> Any:
-    """E[purchases within t | alive now]."""
-    with mp.workdps(DIGITS):
-        shape, rate, t = (mp.mpf(float(v)) for v in (shape, rate, t))
-        tau = t / rate
-        return _beta_mean(a, b, lambda p: -mp.expm1(-shape * mp.log1p(p * tau)) / p, shape * tau)
+        return _beta_means(a, b, both, (mp.mpf(1), shape * tau))
 
 
 def discounted_purchases(shape: Any, rate: Any, a: Any, b: Any, horizon: Any, delta: Any) -> Any:
@@ -84,47 +86,66 @@ def discounted_purchases(shape: Any, rate: Any, a: Any, b: Any, horizon: Any, de
         return shape * mp.quad(integrand, knots, maxdegree=6)
 
 
-def _beta_mean(a: Any, b: Any, function: Callable[[Any], Any], at_zero: Any) -> Any:
-    """E[function(p)] over p ~ Beta(a, b), given the function's limit at p = 0.
+Pair = tuple[Any, Any]
 
-    With a < 1 the limit is taken out: the rest vanishes like p, however small `a` is.
+
+def _beta_means(a: Any, b: Any, function: Callable[[Any], Pair], at_zero: Pair) -> Pair:
+    """E[function(p)] over p ~ Beta(a, b), given the function's limits at p = 0.
+
+    With a < 1.1 the limit is taken out: the rest vanishes like p, however small `a` is. Likewise
+    the value at p = 1, as a multiple of p.
     """
     a, b = mp.mpf(float(a)), mp.mpf(float(b))
     log_norm = mp.loggamma(a + b) - mp.loggamma(a) - mp.loggamma(b)
-    at_zero = at_zero if a < 1 else mp.mpf(0)
+    zero = at_zero if a < 1.1 else (mp.mpf(0), mp.mpf(0))
+    one = tuple(f - z for f, z in zip(function(mp.mpf(1)), zero, strict=True))
 
-    def term(u: Any) -> Any:
+    def term(u: Any) -> Pair:
         odds = mp.exp(u)
+        p = odds / (1 + odds)
         weight = mp.exp(log_norm + a * u - (a + b) * mp.log1p(odds))
-        return weight * (function(odds / (1 + odds)) - at_zero)
+        f = function(p)
+        return tuple(weight * (f[i] - zero[i] - one[i] * p) for i in (0, 1))
 
-    peak = max((mp.mpf(k) for k in range(-80, 20)), key=lambda u: abs(term(u)))
+    probes = {k: term(mp.mpf(k)) for k in range(-80, 20, 2)}
+    peaks = [max(probes, key=lambda k, i=i: abs(probes[k][i])) for i in (0, 1)]
+    largest = [abs(probes[peak][i]) for i, peak in enumerate(peaks)]
     step = mp.mpf(1) / 2 / max(1, mp.floor(mp.sqrt(min(a, b) + 1) / 2))
-    total, largest = _sweep(term, peak, step)
-    value = at_zero + step * total
+    between = (min(peaks) - 2, max(peaks) + 2)
+    start = mp.mpf(peaks[0])
+    total = _sweep(term, start, step, between, largest)
+    value = None
     for _ in range(12):
-        halves, _ = _sweep(term, peak + step / 2, step, largest)
-        total += halves
-        step /= 2
-        finer = at_zero + step * total
-        if abs(finer - value) <= mp.mpf(10) ** -13 * abs(finer):
+        finer = tuple(zero[i] + one[i] * a / (a + b) + step * total[i] for i in (0, 1))
+        # halving the step squares the error
+        if value and all(
+            abs(f - v) <= mp.mpf(10) ** -9 * abs(f) for f, v in zip(finer, value, strict=True)
+        ):
             return finer
         value = finer
+        halves = _sweep(term, start + step / 2, step, between, largest)
+        total = [t + h for t, h in zip(total, halves, strict=True)]
+        step /= 2
     raise ArithmeticError("the sum over the dropout probability does not settle")
 
 
-def _sweep(term: Callable[[Any], Any], start: Any, step: Any, largest: Any = 0) -> tuple[Any, Any]:
-    """Sum of terms in both directions until they are negligible."""
-    total = mp.mpf(0)
+def _sweep(
+    term: Callable[[Any], Pair], start: Any, step: Any, between: Pair, largest: list[Any]
+) -> list[Any]:
+    """Sum of terms in both directions until they are negligible, `between` left behind."""
+    total = [mp.mpf(0), mp.mpf(0)]
     for direction, first in ((1, 0), (-1, 1)):
         k, small = first, 0
         while small < 8:
-            value = term(start + direction * k * step)
-            total += value
-            largest = max(largest, abs(value))
-            # beyond the peak, and until here nothing counts any more
-            small = small + 1 if abs(value) <= mp.mpf(10) ** -36 * largest else 0
+            u = start + direction * k * step
+            values = term(u)
+            negligible = not between[0] <= u <= between[1]
+            for i, value in enumerate(values):
+                total[i] += value
+                largest[i] = max(largest[i], abs(value))
+                negligible &= bool(abs(value) <= mp.mpf(10) ** -27 * largest[i])
+            small = small + 1 if negligible else 0
             k += 1
             if k > 200_000:
                 raise ArithmeticError("the integrand does not vanish")
-    return total, largest
+    return total
