@@ -218,7 +218,7 @@ def forecast(
     historical = _historical(rfm, margin, customers, notes)
 
     columns: dict[str, Any] = {
-        "customer_id": rfm.customer_ids,
+        "customer_id": rfm.data["customer_id"],
         "probability_alive": alive,
         "survival": found["survival"],
         "churn_probability": 1.0 - found["survival"],

@@ -292,7 +292,7 @@ def historical_value(
         )
     margin_so_far = total * margin
     columns: dict[str, Any] = {
-        "customer_id": rfm.customer_ids,
+        "customer_id": rfm.data["customer_id"],
         "purchases": purchases.astype(np.int64),
         "average_order_value": total / purchases,
         "purchases_per_year": rate,

@@ -169,7 +169,7 @@ def customer_columns(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Columns of the table per customer, and the rows of the migration matrix they add up to."""
     columns: dict[str, Any] = {
-        "customer_id": rfm.customer_ids,
+        "customer_id": rfm.data["customer_id"],
         "actual_purchases": holdout.purchases,
         "predicted_purchases": count,
         **past_purchases,

@@ -15,6 +15,7 @@ import narwhals as nw
 import numpy as np
 
 from clv.errors import NoUsableRowsError
+from clv.tables._arrow import as_numpy, take
 from clv.tables._frame import AnyArray, FloatArray, collect, counted
 from clv.tables.refunds import BoolArray, IntArray, UnmatchedRefunds, net_refunds
 
@@ -62,7 +63,7 @@ def summarise(lines: Lines, end: int, cut: int | None, days_per_unit: float) -> 
     starts = _starts(known.customer)
     customer = known.customer[starts]
     columns: dict[str, Any] = {
-        "customer_id": days.ids[customer],
+        "customer_id": take(days.ids, customer),
         **_known_columns(known, starts, horizon, days_per_unit),
     }
     if cut is not None:
@@ -96,11 +97,11 @@ def purchase_days(lines: Lines, end: int) -> Days:
     ids = frame["customer_id"]
     is_start = _is_start(ids)
     return Days(
-        ids=ids[np.flatnonzero(is_start)],
+        ids=take(ids, np.flatnonzero(is_start)),
         customer=np.cumsum(is_start) - 1,
-        day=frame["day"].to_numpy().astype(np.int64, copy=False),
-        value=frame["value"].to_numpy(),
-        lowest=frame["lowest"].to_numpy(),
+        day=as_numpy(frame["day"]).astype(np.int64, copy=False),
+        value=as_numpy(frame["value"]),
+        lowest=as_numpy(frame["lowest"]),
     )
 
 
@@ -109,7 +110,7 @@ def _is_start(ids: nw.Series[Any]) -> BoolArray:
     is_start = np.ones(len(ids), dtype=np.bool_)
     if ids.dtype.is_integer():
         # Not by shifting the series: pandas would make floats of large integers.
-        values = ids.to_numpy()
+        values = as_numpy(ids)
         np.not_equal(values[1:], values[:-1], out=is_start[1:])
     elif len(ids) > 1:
         is_start[1:] = (ids.tail(len(ids) - 1) != ids.head(len(ids) - 1)).to_numpy()
