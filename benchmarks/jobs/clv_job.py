@@ -13,22 +13,21 @@ interval = None if "interval=none" in sys.argv else 0.9
 watch = Stopwatch()
 
 with watch.stage("import"):
-    import clv
+    # Named, because clv fetches its modules when a name is first used.
+    from clv import BetaGeoModel, GammaGammaModel, forecast, read_transactions, rfm_summary
 
 with watch.stage("read and summarise"):
-    lines = clv.read_transactions(
-        sys.argv[1], customer_id="customer_id", date="date", amount="amount"
-    )
-    rfm = clv.rfm_summary(lines, observation_period_end=END, time_unit="week")
+    lines = read_transactions(sys.argv[1], customer_id="customer_id", date="date", amount="amount")
+    rfm = rfm_summary(lines, observation_period_end=END, time_unit="week")
 
 with watch.stage("BG/NBD fit"):
-    purchases = clv.BetaGeoModel().fit(rfm)
+    purchases = BetaGeoModel().fit(rfm)
 
 with watch.stage("Gamma-Gamma fit"):
-    spend = clv.GammaGammaModel().fit(rfm)
+    spend = GammaGammaModel().fit(rfm)
 
 with watch.stage("forecast"):
-    forecast = clv.forecast(
+    table = forecast(
         rfm, purchases, spend, horizon=WEEKS, discount_rate=YEARLY_RATE, interval=interval
     )
 
@@ -36,7 +35,7 @@ watch.report(
     customers=len(rfm),
     **{name: purchases.parameters[name] for name in ("r", "alpha", "a", "b")},
     **{name: spend.parameters[name] for name in ("p", "q", "v")},
-    alive=float(forecast.array("probability_alive").mean()),
-    purchases=float(forecast.array("expected_purchases").sum()),
-    value=float(forecast.array("residual_value").sum()),
+    alive=float(table.array("probability_alive").mean()),
+    purchases=float(table.array("expected_purchases").sum()),
+    value=float(table.array("residual_value").sum()),
 )
