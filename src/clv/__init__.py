@@ -67,16 +67,13 @@ _PUBLIC = {
 }
 _NAMESPACES = ("datasets", "errors", "evaluation", "families", "plots")
 
-__all__ = [
-    *_PUBLIC,
-    *_NAMESPACES,
-    "BetaGeoModel",
-    "GammaGammaModel",
-    "ModifiedBetaGeoModel",
-]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # asked for, not listed: a model is public because its file exists
+        from clv.model import class_names
+
+        return [*_PUBLIC, *_NAMESPACES, *class_names()]
     if name in _PUBLIC:
         value = getattr(importlib.import_module(_PUBLIC[name]), name)
         globals()[name] = value
@@ -96,9 +93,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from clv.model import class_names
-
-    return sorted({*__all__, *class_names(), "__version__"})
+    return sorted({*__getattr__("__all__"), "__version__"})
 
 
 class _Package(ModuleType):

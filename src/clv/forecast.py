@@ -161,12 +161,14 @@ def forecast(
     Examples
     --------
     >>> import clv
-    >>> frame = {"customer_id": ["a", "b", "c"], "frequency": [2, 0, 5],
-    ...          "recency": [30.0, 0.0, 20.0], "T": [38.0, 38.0, 22.0],
-    ...          "monetary_value": [20.0, None, 35.0]}
-    >>> import pandas as pd
-    >>> rfm = clv.rfm_table(pd.DataFrame(frame), time_unit="week")
-    >>> # fitted elsewhere: purchases, spend
+    >>> transactions = clv.read_transactions(
+    ...     clv.datasets.load_cdnow(), customer_id="customer_id", date="date", amount="amount"
+    ... )
+    >>> rfm = clv.rfm_summary(transactions, observation_period_end="1998-06-30")
+    >>> purchases, spend = clv.BetaGeoModel().fit(rfm), clv.GammaGammaModel().fit(rfm)
+    >>> forecast = clv.forecast(rfm, purchases, spend, horizon="52 weeks", interval=None)
+    >>> round(float(forecast.array("expected_purchases").sum()))
+    1967
     """
     for fitted, kind in ((purchases, FittedPurchases), (spend, FittedSpend)):
         if not isinstance(fitted, kind):

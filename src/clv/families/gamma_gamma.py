@@ -28,7 +28,7 @@ KIND = "spend"
 PARAMETERS = {
     "p": Parameter("shape of the values of one customer's purchases"),
     "q": Parameter("shape of the customers' spending levels"),
-    "v": Parameter("rate of the customers' spending levels", unit="money"),
+    "v": Parameter("scale of the values: the higher, the more is spent", unit="money"),
 }
 
 

@@ -1,182 +1,23 @@
-"""What a fit returns: frozen, small, and able to predict for any table in its time unit.
-
-A `Fitted` holds parameters and their uncertainty, never a customer. Predictions are numpy
-arrays aligned with the rows of the table they are asked for.
-"""
+"""Fitted purchase models: one prediction path for every family."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from clv.errors import DataError, InfiniteValueError, UnitMismatchError
-from clv.inference.maximum_likelihood import Convergence
+from clv.errors import DataError, InfiniteValueError
+from clv.fitted.base import Fitted
 from clv.numerics import quadrature
 from clv.numerics.backend import Array
-from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.numerics.histories import PurchaseHistory
 from clv.tables.rfm import RFM
-from clv.units import TimeUnit, discount_rate_per_unit, parse_horizon
+from clv.units import discount_rate_per_unit, parse_horizon
 
 HISTORY_COLUMNS = PurchaseHistory._fields
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Fitted:
-    """A fitted model. Made by ``Model.fit``, `clv.load` or `clv.from_lifetimes`.
-
-    Attributes
-    ----------
-    family
-        The module of `clv.families` it belongs to.
-    estimates
-        Parameter values in the order of ``family.PARAMETERS``, shape (k,).
-    log_covariance
-        Covariance of their logarithms, shape (k, k).
-    determined
-        Shape (k,): False where the data do not bound the parameter.
-    draws
-        Parameter uncertainty as draws, shape (draws, k).
-    log_likelihood
-        On the data's own scale, constants included, so that AIC compares across families.
-    n_customers
-        Customers that the likelihood is a sum over.
-    time_unit, observation_period_end
-        Of the table it was fitted on; the end is the last day that the fit has seen.
-    fingerprint
-        Of that table's content.
-    convergence
-        How the search ended.
-    notes
-        What a user should know, in sentences.
-    options
-        What the model was told beyond the table.
-    """
-
-    family: Any
-    estimates: Array
-    log_covariance: Array
-    determined: npt.NDArray[np.bool_]
-    draws: Array
-    log_likelihood: float
-    n_customers: int
-    time_unit: TimeUnit
-    observation_period_end: date | None
-    fingerprint: str
-    convergence: Convergence
-    method: str = "mle"
-    notes: tuple[str, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def model_name(self) -> str:
-        """Name of the family, such as "bg_nbd"."""
-        return str(self.family.NAME)
-
-    @property
-    def kind(self) -> str:
-        """What the model is of: "purchase" or "spend" (its families' `KIND`)."""
-        return str(self.family.KIND)
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """Parameter values by name."""
-        return dict(zip(self.family.PARAMETERS, self.estimates.tolist(), strict=True))
-
-    @property
-    def covariance(self) -> Array:
-        """Covariance of the parameters (delta method from their logarithms), shape (k, k)."""
-        known = np.where(self.determined, self.estimates, np.nan)
-        return np.asarray(self.log_covariance * np.outer(known, known))
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """From the observed information; nan where the data do not bound the parameter."""
-        return dict(
-            zip(self.family.PARAMETERS, np.sqrt(np.diag(self.covariance)).tolist(), strict=True)
-        )
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, ``2 k - 2 lnL``."""
-        return 2 * len(self.estimates) - 2 * self.log_likelihood
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion, ``k ln(customers) - 2 lnL``."""
-        return len(self.estimates) * math.log(self.n_customers) - 2 * self.log_likelihood
-
-    def at(self, parameters: Array) -> Self:
-        """The same model at other parameter values, shape (k,), without uncertainty."""
-        return replace(self, estimates=np.asarray(parameters), method="given")
-
-    def summary(self) -> Any:
-        """Parameters with standard errors and 90 % intervals, as a pandas DataFrame."""
-        import pandas as pd
-
-        low, high = np.quantile(self.draws, [0.05, 0.95], axis=0)
-        rows = {
-            "estimate": self.estimates,
-            "standard_error": list(self.standard_errors.values()),
-            "low": np.where(self.determined, low, np.nan),
-            "high": np.where(self.determined, high, np.nan),
-            "meaning": [p.meaning for p in self.family.PARAMETERS.values()],
-        }
-        return pd.DataFrame(rows, index=pd.Index(list(self.family.PARAMETERS), name="parameter"))
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model into a folder: JSON and arrays, checksums, no customers.
-
-        The folder appears whole or not at all. See `clv.load`.
-        """
-        from clv.saving import save
-
-        return save(self, path)
-
-    def __repr__(self) -> str:
-        from clv.display import fitted_text
-
-        return fitted_text(self)
-
-    def _repr_html_(self) -> str:
-        from clv.display import fitted_html
-
-        return fitted_html(self)
-
-    # --- one prediction path for point estimates and posteriors ---------------------------
-
-    def _points(self) -> list[Any]:
-        """Parameter values that an expectation is averaged over: one for a plug-in estimate."""
-        points = self.draws if self.method == "mcmc" else self.estimates[None, :]
-        return [self.family.Parameters(*point) for point in points]
-
-    def average(self, function: Callable[[Any], Array]) -> Array:
-        """Mean over the parameter values, one at a time: memory does not grow with draws."""
-        points = self._points()
-        total = function(points[0])
-        for point in points[1:]:
-            total = total + function(point)
-        return np.asarray(total / len(points)) if len(points) > 1 else np.asarray(total)
-
-    def check_table(self, rfm: RFM) -> None:
-        """Refuse what is not a table, and a table in another time unit."""
-        if not isinstance(rfm, RFM):
-            raise DataError(
-                f"expected a table from clv.rfm_summary or clv.rfm_table, not "
-                f"{type(rfm).__name__}; wrap a data frame with "
-                "clv.rfm_table(frame, time_unit=...)"
-            )
-        if rfm.time_unit != self.time_unit:
-            raise UnitMismatchError(
-                f"the model was fitted in {self.time_unit}s and the table is in "
-                f"{rfm.time_unit}s; make the table with time_unit={self.time_unit!r}"
-            )
 
 
 class FittedPurchases(Fitted):
@@ -299,7 +140,7 @@ class FittedPurchases(Fitted):
         distribution is defective, so it has quantiles but no useful mean.
         """
         (time,), row_of = self.next_purchase_quantiles_of_rows(rfm, (q,))
-        return time[row_of]
+        return np.asarray(time[row_of])
 
     def next_purchase_quantiles_of_rows(
         self, rfm: RFM, levels: Sequence[float]
@@ -342,11 +183,11 @@ class FittedPurchases(Fitted):
         if rfm is None:
             times = self._times(horizon)
             positive = np.where(times > 0, times, 1.0)
-            pmf = self._new(
+            new = self._new(
                 lambda alive, state: alive * self.family.purchase_count_pmf(state, n, positive)
                 + (1.0 - alive) * (n == 0)
             )
-            return np.asarray(np.where(times > 0, pmf, n == 0))
+            return np.asarray(np.where(times > 0, new, n == 0))
         t = parse_horizon(horizon, self.time_unit)
         self.check_table(rfm)
         rows = rfm.distinct(*HISTORY_COLUMNS)
@@ -458,42 +299,3 @@ class FittedPurchases(Fitted):
                 "a horizon nor discounting; give a horizon or a discount_rate above 0"
             )
         return np.asarray(total)
-
-
-class FittedSpend(Fitted):
-    """A fitted spend model: what a purchase is worth."""
-
-    def history(self, rfm: RFM) -> SpendHistory:
-        """What the model looks at: purchases and their mean value, 0 and 0 where none count."""
-        self.check_table(rfm)
-        count, mean = spend_columns(rfm, str(self.options.get("purchases", "repeat")))
-        usable = (count > 0) & np.isfinite(mean)
-        return SpendHistory(np.where(usable, count, 0.0), np.where(usable, mean, 0.0))
-
-    def expected_spend(self, rfm: RFM) -> Array:
-        """E[value of a future purchase | history], shape (n,), in the table's currency.
-
-        Customers without a purchase that counts get the population's mean; where that is
-        infinite (q <= 1), the observed mean value of a purchase, as the notes say.
-        """
-        history = self.history(rfm)
-        known = np.flatnonzero(history.purchases)
-        value = np.full(len(rfm), self.population_mean)
-        some = history.take(known)
-        value[known] = self.average(lambda p: self.family.expected_spend(p, some))
-        value[np.isinf(value)] = self.options["pooled_mean"]
-        return value
-
-    @property
-    def population_mean(self) -> float:
-        """E[value of a purchase] of somebody unknown; infinite when q <= 1."""
-        nobody = SpendHistory(np.zeros(1), np.zeros(1))
-        return float(self.average(lambda p: self.family.expected_spend(p, nobody))[0])
-
-
-def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:
-    """Number of purchases and their mean value: of the repeat purchases, or of all."""
-    frequency = rfm.array("frequency")
-    if purchases == "all":
-        return frequency + 1.0, rfm.array("mean_purchase_value")
-    return frequency, rfm.array("monetary_value")

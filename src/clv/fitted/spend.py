@@ -1,0 +1,49 @@
+"""Fitted spend models."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clv.fitted.base import Fitted
+from clv.numerics.backend import Array
+from clv.numerics.histories import SpendHistory
+from clv.tables.rfm import RFM
+
+
+class FittedSpend(Fitted):
+    """A fitted spend model: what a purchase is worth."""
+
+    def history(self, rfm: RFM) -> SpendHistory:
+        """What the model looks at: purchases and their mean value, 0 and 0 where none count."""
+        self.check_table(rfm)
+        count, mean = spend_columns(rfm, str(self.options.get("purchases", "repeat")))
+        usable = (count > 0) & np.isfinite(mean)
+        return SpendHistory(np.where(usable, count, 0.0), np.where(usable, mean, 0.0))
+
+    def expected_spend(self, rfm: RFM) -> Array:
+        """E[value of a future purchase | history], shape (n,), in the table's currency.
+
+        Customers without a purchase that counts get the population's mean; where that is
+        infinite (q <= 1), the observed mean value of a purchase, as the notes say.
+        """
+        history = self.history(rfm)
+        known = np.flatnonzero(history.purchases)
+        value = np.full(len(rfm), self.population_mean)
+        some = history.take(known)
+        value[known] = self.average(lambda p: self.family.expected_spend(p, some))
+        value[np.isinf(value)] = self.options["pooled_mean"]
+        return value
+
+    @property
+    def population_mean(self) -> float:
+        """E[value of a purchase] of somebody unknown; infinite when q <= 1."""
+        nobody = SpendHistory(np.zeros(1), np.zeros(1))
+        return float(self.average(lambda p: self.family.expected_spend(p, nobody))[0])
+
+
+def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:
+    """Number of purchases and their mean value: of the repeat purchases, or of all."""
+    frequency = rfm.array("frequency")
+    if purchases == "all":
+        return frequency + 1.0, rfm.array("mean_purchase_value")
+    return frequency, rfm.array("monetary_value")
