@@ -244,7 +244,7 @@ def historical_value(
 
     Notes
     -----
-    DESIGN: `total_margin` is the classic CRM figure, `run_rate` the base formula, `net` the
+    `total_margin` is the classic CRM figure, `run_rate` the base formula, `net` the
     profit view (Berger & Nasr 1998, Journal of Interactive Marketing 12(1): 17-30, case 1, with
     past figures); fixed costs are left out, as they are there with or without the customer.
 

@@ -1,4 +1,4 @@
-"""The comparison: REFERENCE's CDNOW tables, refusals, and what is shown."""
+"""The comparison: CDNOW's published holdout tables, refusals, and what is shown."""
 
 from __future__ import annotations
 
