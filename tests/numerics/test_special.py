@@ -19,7 +19,7 @@ purchases, survival = special.beta_geometric_purchases, special.beta_geometric_s
 
 # --- oracles ---------------------------------------------------------------------------------
 
-# 2F1 by its own series has poles at whole numbers; next to them the values are the same
+# formulas around z = 1 have poles at whole numbers; next to them the values are the same
 _BESIDE = mpmath.mpf("1.2345678e-40")
 
 
@@ -28,7 +28,17 @@ def _digits(*values: float) -> list[Any]:
 
 
 def _hypergeometric(first: Any, second: Any, third: Any, tau: Any) -> Any:
-    return (1 + tau) ** -first * mpmath.hyp2f1(first, second, third, tau / (1 + tau))
+    """2F1 at -tau, by its series in z = tau / (1 + tau) or, near z = 1, by mpmath."""
+    z = tau / (1 + tau)
+    if tau > 100:
+        return (1 + tau) ** -first * mpmath.hyp2f1(first, second, third, z)
+    term = total = mpmath.mpf(1)
+    k = 0
+    while abs(term) > 1e-60 * abs(total) or k < -second:
+        term *= (first + k) * (second + k) / ((third + k) * (k + 1)) * z
+        total += term
+        k += 1
+    return (1 + tau) ** -first * total
 
 
 def exact_survival(a: float, b: float, rho: float, tau: float) -> Any:
