@@ -137,6 +137,40 @@ class NeverLeaves:
         return np.exp(n * np.log(mean) - mean - gammaln(n + 1.0))
 
 
+class DeathAtAnyTime:
+    """Poisson purchases until a death that comes at a constant rate (Pareto/NBD)."""
+
+    def traits(self, parameters: Any) -> tuple[Any, np.ndarray]:
+        rate, rate_weight = gamma_axis(parameters.r, parameters.alpha)
+        death, death_weight = gamma_axis(parameters.s, parameters.beta)
+        return (rate[:, None], death), rate_weight[:, None] * death_weight
+
+    def alive(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        rate, death = traits
+        return rate**x * np.exp(-(rate + death) * T)
+
+    def dead(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        rate, death = traits
+        both = rate + death
+        return rate**x * death / both * np.exp(-both * t_x) * -np.expm1(-both * (T - t_x))
+
+    def survival(self, traits: Any, t: float) -> np.ndarray:
+        rate, death = traits
+        return np.exp(-death * t) + 0.0 * rate
+
+    def expected_purchases(self, traits: Any, t: float) -> np.ndarray:
+        rate, death = traits
+        return -rate * np.expm1(-death * t) / death
+
+    def pmf(self, traits: Any, n: int, t: float) -> np.ndarray:
+        rate, death = traits
+        both = rate + death
+        poisson = np.exp(n * np.log(rate * t) - both * t - gammaln(n + 1.0))
+        # n purchases, and then death, before t
+        ended = death / both * np.exp(n * np.log(rate / both)) * gammainc(n + 1.0, both * t)
+        return poisson + ended
+
+
 class SpendPosterior(NamedTuple):
     """Likewise for a spend family."""
 
