@@ -113,8 +113,10 @@ def test_rejected_rows_keep_their_number_and_their_values(kind: str, tmp_path: P
 TYPED = {
     "customer_id": pa.array([1, 2, None, 2, 3, 1, 1], pa.int64()),
     "date": pa.array(
-        [date(1970, 1, 1), date(1969, 12, 31), date(2020, 1, 1), None, date(2024, 2, 29)]
-        + [date(1600, 1, 1), date(2199, 12, 31)],
+        [
+            *(date(1970, 1, 1), date(1969, 12, 31), date(2020, 1, 1), None),
+            *(date(2024, 2, 29), date(1600, 1, 1), date(2199, 12, 31)),
+        ],
         pa.date32(),
     ),
     "amount": pa.array([1.5, -2.0, 3.0, 4.0, float("nan"), 5.0, float("inf")], pa.float64()),
@@ -198,8 +200,8 @@ totals = st.one_of(
 
 
 @pytest.mark.parametrize("kind", [*ENGINES, "csv", "parquet"])
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.tuples(customers, days, totals), min_size=1, max_size=25))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(customers, days, totals), min_size=1, max_size=40))
 def test_random_rows_are_used_or_rejected_as_plain_python_says(
     kind: str, rows: list[tuple[str | None, str | None, str | None]], tmp_path: Path
 ) -> None:
@@ -208,7 +210,7 @@ def test_random_rows_are_used_or_rejected_as_plain_python_says(
     expected = sorted(found for row in rows if (found := read_plainly(*row)))
     source = make_source(kind, table, tmp_path)
     if not expected:
-        with pytest.raises(clv.errors.NoUsableRowsError, match="none of the|has no rows"):
+        with pytest.raises(clv.errors.NoUsableRowsError, match="none of the"):
             clv.read_transactions(source)
         return
     transactions = clv.read_transactions(source)
@@ -238,8 +240,10 @@ def test_pandas_columns_of_python_objects_are_understood() -> None:
         {
             "customer_id": pd.Series([17850, 17850.0, "17850", "B7", None, pd.NA], dtype=object),
             "date": pd.Series(
-                [date(2020, 1, 1), pd.Timestamp("2020-01-01 13:00"), "2020-01-01", 20200101]
-                + [date(2020, 1, 1), pd.NaT],
+                [
+                    *(date(2020, 1, 1), pd.Timestamp("2020-01-01 13:00"), "2020-01-01"),
+                    *(20200101, date(2020, 1, 1), pd.NaT),
+                ],
                 dtype=object,
             ),
             "amount": pd.Series([Decimal("1.50"), 2, "3,000.5", 4.25, 5, 6], dtype=object),

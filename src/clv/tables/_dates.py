@@ -24,7 +24,7 @@ WHOLE = f"{PREFIX}date_whole"
 _RIGHT, _SAFE = f"{PREFIX}date_right", f"{PREFIX}date_safe"
 _YEAR, _MONTH, _DAY = (f"{PREFIX}date_{part}" for part in ("year", "month", "day"))
 _NUMBER = f"{PREFIX}date_number"
-_TIME, _ZONE = f"{PREFIX}date_time", f"{PREFIX}date_zone"
+_TIME, _ZONE, _UTC, _LOCAL = (f"{PREFIX}date_{part}" for part in ("time", "zone", "utc", "there"))
 
 TIME = r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
 OFFSET = r"(?:[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)"
@@ -113,7 +113,7 @@ def text_date(
         {_NUMBER: number},
     )
     if timezone is not None:
-        steps += ({_TIME: parts.minutes, _ZONE: parts.zone}, {_NUMBER: _day_in_zone(timezone)})
+        steps += _in_zone(parts, timezone)
     return Column(
         value=nw.col(_NUMBER),
         dtype=nw.Int64,
@@ -215,19 +215,26 @@ def _digits(text: nw.Expr) -> nw.Expr:
     )
 
 
-def _day_in_zone(timezone: str) -> nw.Expr:
+def _in_zone(parts: _Parts, timezone: str) -> Steps:
     """Bring the moments that have a zone offset into `timezone`; leave the others."""
     zone = nw.col(_ZONE)
     digits = zone.str.replace_all("[^0-9]", "")
     ahead = _digits(digits.str.slice(0, 2)) * 60 + _digits(digits.str.slice(2, 2))
     signed = nw.when(zone.str.starts_with("-")).then(-1 * ahead).otherwise(ahead)
-    utc = nw.col(_NUMBER) * 1440 + nw.col(_TIME) - signed
-    local = (utc + offset_minutes(utc, timezone)) // 1440
-    return nw.when(zone == "").then(nw.col(_NUMBER)).otherwise(local)
+    local = nw.col(_UTC) + offset_minutes(nw.col(_UTC), timezone)
+    kept = nw.when(zone == "").then(nw.col(_NUMBER)).otherwise(nw.col(_LOCAL) // 1440)
+    return (
+        {_TIME: parts.minutes, _ZONE: parts.zone},
+        {_UTC: nw.col(_NUMBER) * 1440 + nw.col(_TIME) - signed},
+        {_LOCAL: local},
+        {_NUMBER: kept},
+    )
 
 
-def has_zone(column: str) -> nw.Expr:
-    """Return whether a text ends with a zone offset."""
+def has_zone(column: str, date_format: str | None) -> nw.Expr:
+    """Return whether a text has a zone offset."""
+    if date_format is not None:
+        return nw.lit("%z" in date_format) & ~nw.col(column).is_null()
     return nw.col(column).cast(nw.String).str.contains(_ZONED)
 
 

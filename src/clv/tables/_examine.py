@@ -28,7 +28,8 @@ from clv.tables._sources import FILE, REASON, ROW, Frame, Source
 ID, DAY, AMOUNT = (f"{PREFIX}{name}" for name in ("id", "day", "value"))
 CODE, TRIMMED = f"{PREFIX}code", f"{PREFIX}trimmed"
 
-_TEXTS = (nw.String, nw.Categorical, nw.Enum)
+# What narwhals does not know is read as text (UUIDs, and pandas' zones with an underscore).
+_TEXTS = (nw.String, nw.Categorical, nw.Enum, nw.Unknown)
 _NO_DATES = (nw.Boolean, nw.Duration, nw.Time, nw.List, nw.Struct, nw.Array, nw.Binary)
 _NO_NUMBERS = (*_NO_DATES, nw.Date, nw.Datetime)
 
@@ -382,7 +383,7 @@ class _Texts:
             if "customer_id" in roles:
                 questions["customer_id"] = ~is_plain(columns["customer_id"])
         if reading.timezone is not None and "date" in roles:
-            questions["zoned"] = _dates.has_zone(columns["date"])
+            questions["zoned"] = _dates.has_zone(columns["date"], reading.date_format)
         true = _any(prepare(source.frame), questions) if questions else set()
         return cls(
             foreign=frozenset(roles if in_csv and not source.ascii_only else true & roles),

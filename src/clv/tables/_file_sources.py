@@ -85,7 +85,8 @@ def _open_parquet(files: _files.Files, date: str) -> Source:
     connection = _connect()
     zone = _stored_zone(files.paths[0], date)
     if zone is not None:
-        connection.execute("SET TimeZone = ?", [zone])
+        # DuckDB knows fixed offsets by names such as GMT+03:30 only.
+        connection.execute("SET TimeZone = ?", [f"GMT{zone}" if zone[0] in "+-" else zone])
     several = len(files.paths) > 1
     scan = f"read_parquet({_files.quoted(files.paths)}, union_by_name = {str(several).lower()}"
     numbers, extra = f"file_row_number + 1 AS {ROW}", "file_row_number"
