@@ -73,9 +73,7 @@ def probability_alive(parameters: Parameters, history: PurchaseHistory, coins: A
     """P(alive at T | history); 1 as long as no coin was tossed."""
     from clv.numerics import backend
 
-    log_odds = np.where(
-        coins > 0, _log_odds_dead(parameters, history, coins, backend), -np.inf
-    )
+    log_odds = np.where(coins > 0, _log_odds_dead(parameters, history, coins, backend), -np.inf)
     small = np.exp(-np.abs(log_odds))
     return np.asarray(np.where(log_odds <= 0, 1.0, small) / (1.0 + small))
 
@@ -87,8 +85,13 @@ def alive_state(parameters: Parameters, history: PurchaseHistory, coins: Array) 
 
 
 def time_scale(state: State) -> Array:
-    """Expected purchases bend at this time: when the rate, or dropout, makes itself felt."""
-    return np.asarray(state.rate * np.minimum(1.0, (state.a + state.b) / state.shape))
+    """Expected purchases bend at this time: when the rate, or dropout, makes itself felt.
+
+    Dropout comes after 1/p purchases, and p is about a / (a + b), or 1 / b when a is small.
+    """
+    shape, rate, a, b = state
+    purchases = (a + b + 1.0) / (a + 1.0)
+    return np.asarray(rate * np.minimum(1.0, purchases / shape))
 
 
 def survival(state: State, t: Any) -> Array:
@@ -176,9 +179,7 @@ class Statistics(NamedTuple):
     weights: Array
 
 
-def sufficient_statistics(
-    history: PurchaseHistory, weights: Array, coins: Array
-) -> Statistics:
+def sufficient_statistics(history: PurchaseHistory, weights: Array, coins: Array) -> Statistics:
     """Collapse weighted rows; exact."""
     tossed = coins > 0
     ages, inverse = np.unique(history.T[~tossed], return_inverse=True)
