@@ -310,32 +310,56 @@ def log_likelihood_keeps_its_digits(s: Subject) -> None:
 
 
 def weights_repeat_rows(s: Subject) -> None:
-    """Fast derivatives equal the sum over rows, and a weight is so many equal rows."""
+    """A weight is so many equal rows."""
     rows = s.histories.take(slice(0, 300))
     weights = np.random.default_rng(4).integers(1, 6, 300).astype(float)
-
-    def by_rows(history: Any, w: Array) -> tuple[float, Array, Array]:
-        return jets.weighted_derivatives(
-            lambda v, part: s.family.log_likelihood(
-                s.family.Parameters(*v), history.take(part), jets
-            ),
-            list(s.parameters),
-            w,
-        )
-
-    expected = by_rows(rows, weights)
     repeated = rows.take(np.repeat(np.arange(300), weights.astype(int)))
-    same = [by_rows(repeated, np.ones(int(weights.sum())))]
+    one_each = np.ones(len(repeated[0]))
+    expected = _by_rows(s, s.parameters, rows, weights)
+    _same_derivatives(s.parameters, _by_rows(s, s.parameters, repeated, one_each), expected, 1e-11)
     if hasattr(s.family, "log_likelihood_derivatives"):
-        for history, w in ((rows, weights), (repeated, np.ones(int(weights.sum())))):
+        for history, w in ((rows, weights), (repeated, one_each)):
             statistics = s.family.sufficient_statistics(history, w)
-            same.append(s.family.log_likelihood_derivatives(s.parameters, statistics))
-    size = (abs(expected[0]), weights.sum() / np.array(s.parameters))
-    for value, gradient, hessian in same:
-        close(value, expected[0], 1e-11)
-        close(gradient / size[1], expected[1] / size[1], 1e-10, 1e-10)
-        scale = np.outer(size[1], size[1]) / weights.sum()
-        close(hessian / scale, expected[2] / scale, 1e-10, 1e-10)
+            fast = s.family.log_likelihood_derivatives(s.parameters, statistics)
+            _same_derivatives(s.parameters, fast, expected, 1e-10)
+
+
+def fast_derivatives_keep_their_digits(s: Subject) -> None:
+    """Derivatives from sufficient statistics equal those of the rows, near the limits too."""
+    if not hasattr(s.family, "log_likelihood_derivatives"):
+        return
+    rows = s.histories.take(slice(0, 300))
+    weights = np.random.default_rng(4).integers(1, 6, 300).astype(float)
+    statistics = s.family.sufficient_statistics(rows, weights)
+    k = len(s.parameters)
+    far = [(i,) for i in range(k)] + [(i, j) for i in range(k) for j in range(i)]
+    for which in far:
+        for extreme in (1e-9, 1e9):
+            moved = [v * extreme if i in which else v for i, v in enumerate(s.parameters)]
+            point = s.family.Parameters(*moved)
+            fast = s.family.log_likelihood_derivatives(point, statistics)
+            _same_derivatives(point, fast, _by_rows(s, point, rows, weights), 1e-9)
+
+
+def _by_rows(s: Subject, point: Any, history: Any, weights: Array) -> tuple[float, Array, Array]:
+    return jets.weighted_derivatives(
+        lambda v, part: s.family.log_likelihood(s.family.Parameters(*v), history.take(part), jets),
+        list(point),
+        weights,
+    )
+
+
+def _same_derivatives(
+    point: Any, actual: tuple[Any, ...], expected: tuple[Any, ...], within: float
+) -> None:
+    """Value, gradient and Hessian in the logs of the parameters, `within` of the value's size."""
+    values = np.array(point)
+    size = within * max(1.0, abs(expected[0]))
+    assert abs(actual[0] - expected[0]) <= size, f"value at {point}"
+    gradients = (np.asarray(d[1]) * values for d in (actual, expected))
+    close(*gradients, 0.0, size, f"gradient at {point}")
+    hessians = (np.asarray(d[2]) * np.outer(values, values) for d in (actual, expected))
+    close(*hessians, 0.0, 10 * size, f"Hessian at {point}")
 
 
 def parameters_broadcast(s: Subject) -> None:
@@ -427,6 +451,7 @@ COMMON = (
     score_has_mean_zero,
     log_likelihood_keeps_its_digits,
     weights_repeat_rows,
+    fast_derivatives_keep_their_digits,
     parameters_broadcast,
     limits_are_named,
     estimates_recover_the_truth,

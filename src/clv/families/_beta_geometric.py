@@ -265,7 +265,7 @@ def _dropout(
     """``ln(1 + odds of being dead)``, its derivatives added to the upper triangle."""
     r, alpha, a, b = parameters
     at_last, at_T = 1 / (alpha + t_x), 1 / (alpha + T)
-    survivors = coins + (b - 1)
+    survivors = (coins - 1.0) + b  # in this order, so that a tiny b is not lost
     shape = x + r
     idle = np.log1p((T - t_x) * at_last)
     log_odds = np.log(a / survivors) + shape * idle
@@ -275,12 +275,13 @@ def _dropout(
     w1 = weights * dead
     w2 = w1 * (1 - dead)
     # slopes of the log odds in r, alpha and b; in a it is 1 / a everywhere
-    in_r, in_alpha, in_b = idle, shape * (at_T - at_last), -1 / survivors
+    idle_slope = (t_x - T) * at_last * at_T  # d idle / d alpha
+    in_r, in_alpha, in_b = idle, shape * idle_slope, -1 / survivors
     weight = float(w1.sum())
     gradient += (dot(in_r, w1), dot(in_alpha, w1), weight / a, dot(in_b, w1))
     w2_r, w2_alpha, w2_b = w2 * in_r, w2 * in_alpha, w2 * in_b
     hessian[0, 0] += dot(w2_r, in_r)
-    hessian[0, 1] += dot(w2_r, in_alpha) + dot(w1, at_T - at_last)
+    hessian[0, 1] += dot(w2_r, in_alpha) + dot(w1, idle_slope)
     hessian[0, 2] += w2_r.sum() / a
     hessian[0, 3] += dot(w2_r, in_b)
     hessian[1, 1] += dot(w2_alpha, in_alpha) - dot(w1 * in_alpha, at_T + at_last)

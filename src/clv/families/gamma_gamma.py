@@ -160,20 +160,24 @@ def log_likelihood_derivatives(
 
     p, q, v = (float(x) for x in parameters)
     s = statistics
-    customers, purchases = float(s.weight_of_n.sum()), dot(s.weight_of_n, s.distinct_n)
+    purchases = dot(s.weight_of_n, s.distinct_n)
 
     sums = np.zeros(6)
     for rows in blocks(len(s.n)):
         total, weights, weighted_n = s.total[rows], s.weights[rows], s.weighted_n[rows]
         share = np.log1p(total / v)
         inverse = 1 / (v + total)
-        square = inverse * inverse
+        # 1 / v - 1 / (v + total) is fraction / v: subtracted, it would lose digits as v grows
+        fraction = total * inverse
         sums += [
-            dot(each, weight)
-            for each in (share, inverse, square)
-            for weight in (weights, weighted_n)
+            dot(share, weights),
+            dot(share, weighted_n),
+            dot(fraction, weights),
+            dot(fraction * inverse, weights),
+            dot(inverse, weighted_n),
+            dot(inverse * inverse, weighted_n),
         ]
-    sum_share, sum_n_share, sum_inverse, sum_n_inverse, sum_square, sum_n_square = sums
+    sum_share, sum_n_share, sum_fraction, sum_curve, sum_n_inverse, sum_n_square = sums
     # sum of n ln(1 + v / total), from the same logarithms
     sum_rest = sum_n_share - s.sum_n_log_total + purchases * np.log(v)
 
@@ -190,14 +194,14 @@ def log_likelihood_derivatives(
         [
             dot(w * x, digamma(shape + q) - digamma(shape)) - sum_rest,
             dot(w, digamma_rising(q, shape)) - sum_share,
-            q * (customers / v - sum_inverse) - p * sum_n_inverse,
+            q * sum_fraction / v - p * sum_n_inverse,
         ]
     )
     pp = dot(w * x * x, joint - polygamma(1, shape))
     pq = dot(w * x, joint)
     qq = dot(w, trigamma_rising(q, shape))
-    qv = customers / v - sum_inverse
-    vv = q * (sum_square - customers / v**2) + p * sum_n_square
+    qv = sum_fraction / v
+    vv = p * sum_n_square - q / v * (sum_fraction / v + sum_curve)
     hessian = np.array([[pp, pq, -sum_n_inverse], [pq, qq, qv], [-sum_n_inverse, qv, vv]])
     return value, gradient, hessian
 

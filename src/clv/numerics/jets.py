@@ -145,12 +145,22 @@ def softplus(x: Jet) -> Jet:
 
 def log_rising(z: Jet, n: Any) -> Jet:
     """``ln Gamma(z + n) - ln Gamma(z)``, differentiated in `z` and, if it is a jet, in `n`."""
-    if isinstance(n, Jet):
-        return gammaln(z + n) - gammaln(z)
-    return z.chain(
-        special.log_rising(z.value, n),
-        special.digamma_rising(z.value, n),
-        special.trigamma_rising(z.value, n),
+    if not isinstance(n, Jet):
+        return z.chain(
+            special.log_rising(z.value, n),
+            special.digamma_rising(z.value, n),
+            special.trigamma_rising(z.value, n),
+        )
+    # z -> ln Gamma(z + n) - ln Gamma(z) with n held, and what a moving n adds
+    total = z.value + n.value
+    slope, curvature = scipy.special.digamma(total), scipy.special.polygamma(1, total)
+    held = log_rising(z, n.value)
+    cross = z.gradient[:, None] * n.gradient[None, :]
+    squared = n.gradient[:, None] * n.gradient[None, :]
+    return Jet(
+        held.value,
+        held.gradient + slope * n.gradient,
+        held.hessian + slope * n.hessian + curvature * (cross + np.swapaxes(cross, 0, 1) + squared),
     )
 
 
@@ -166,8 +176,10 @@ def gammaln(z: Jet) -> Jet:
 
 def where(condition: npt.NDArray[np.bool_], x: Any, y: Any) -> Jet:
     """`x` where the condition on the data holds, else `y`; derivatives go along."""
-    x, y = (v if isinstance(v, Jet) else _constant(v, like=x if isinstance(x, Jet) else y)
-            for v in (x, y))
+    x, y = (
+        v if isinstance(v, Jet) else _constant(v, like=x if isinstance(x, Jet) else y)
+        for v in (x, y)
+    )
     return Jet(
         np.where(condition, x.value, y.value),
         np.where(condition, x.gradient, y.gradient),
