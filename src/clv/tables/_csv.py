@@ -17,7 +17,6 @@ the copy lives in a private temporary folder for as long as it is needed.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -28,6 +27,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from clv.tables._csv_layout import Layout
 
 BLOCK_BYTES = 4 << 20
 SMALLEST_WINDOW = 2_000
@@ -44,19 +45,6 @@ _BAD_QUOTES = "quotation mark is not closed, or out of place"
 _BAD_UTF8 = "line is not valid UTF-8"
 _TOO_LONG = f"line is longer than {LONGEST_LINE:,} bytes"
 _UNFINISHED = "unfinished"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a file is written, as its first lines say."""
-
-    names: tuple[str, ...]
-    delimiter: str
-    newline: bytes
-    header_lines: int
-    """Lines up to and including the header."""
-    repeated: frozenset[str] = frozenset()
-    """Names that the header has more than once; `names` numbers them."""
 
 
 class Rows(NamedTuple):
@@ -98,51 +86,6 @@ class Structure:
         return number + lines
 
 
-def read_layout(head: bytes, delimiter: str | None = None) -> Layout | None:
-    """Read names, delimiter and newlines off the beginning of a file; None if that is blank.
-
-    The first line that is not blank is the header, always: guessing from the values whether
-    there is one goes wrong silently.
-    """
-    text = head.decode("utf-8", errors="replace").removeprefix("\ufeff")
-    lines = [f"{line}\n" for line in text.split("\n")]
-    first = next((at for at, line in enumerate(lines) if line.strip()), None)
-    if first is None:
-        return None
-    told = re.fullmatch(r"sep=([^\w\s]|\t)\s*", lines[first])
-    if told and first + 1 < len(lines):
-        delimiter, first = delimiter or told[1], first + 1
-    delimiter = delimiter or _most_frequent_delimiter(lines[first])
-    rest = io.StringIO("".join(lines[first:]), newline="")
-    reader = csv.reader(rest, delimiter=delimiter, skipinitialspace=True)
-    names = [name.strip() for name in next(reader)]
-    return Layout(
-        names=tuple(_distinct(names)),
-        delimiter=delimiter,
-        newline=b"\r\n" if lines[0].endswith("\r\n") else b"\n",
-        header_lines=first + reader.line_num,
-        repeated=frozenset(name for name in names if name and names.count(name) > 1),
-    )
-
-
-def _most_frequent_delimiter(header: str) -> str:
-    outside_quotes = re.sub(r'"[^"]*"', "", header)
-    return max(",;\t|", key=outside_quotes.count)
-
-
-def _distinct(names: list[str]) -> Iterator[str]:
-    """Name the unnamed columns, and number the repeated ones."""
-    taken: set[str] = set()
-    for position, name in enumerate(names, start=1):
-        wanted = unique = name or f"column_{position}"
-        number = 1
-        while unique.casefold() in taken:
-            number += 1
-            unique = f"{wanted}_{number}"
-        taken.add(unique.casefold())
-        yield unique
-
-
 def inspect(
     open_stream: Callable[[], IO[bytes]], layout: Layout, folder: Path, *, in_place: bool = True
 ) -> Structure:
@@ -153,7 +96,7 @@ def inspect(
     open_stream
         Opens the file, in UTF-8, at its first byte.
     layout
-        What `read_layout` found.
+        What its first lines say.
     folder
         If the file cannot be read as it lies (`as_is` is False then), its whole records are
         written here as ``rows.csv``, without a header, and its broken lines as ``broken.csv``
@@ -285,7 +228,7 @@ def _rows_in_order(block: bytes, layout: Layout) -> int | None:
     """Number of rows of a block that is in order; None if it has to be looked at closely."""
     if not block.endswith(b"\n"):
         block += layout.newline
-    if not (_newlines_agree(block, layout.newline) and _is_utf8(block)):
+    if not (_newlines_agree(block, layout.newline) and _is_utf8(block)) or _has_long_line(block):
         return None
     codes = np.frombuffer(block, np.uint8)
     breaks = (codes == ord(layout.delimiter)) | (codes == _NEWLINE)
@@ -304,6 +247,12 @@ def _newlines_agree(block: bytes, newline: bytes) -> bool:
     if newline == b"\n":
         return b"\r" not in block
     return block.count(b"\n") == block.count(newline) == block.count(b"\r")
+
+
+def _has_long_line(block: bytes) -> bool:
+    """Whether a line may be too long: one that is has no newline in some stretch of half that."""
+    half = LONGEST_LINE // 2
+    return any(block.find(b"\n", at, at + half) < 0 for at in range(0, len(block) - half, half))
 
 
 def _quotes_in_place(codes: Codes, at: npt.NDArray[np.intp], layout: Layout) -> bool:

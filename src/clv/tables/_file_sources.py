@@ -26,6 +26,7 @@ import narwhals as nw
 
 from clv.errors import DataError, UnreadableFileError
 from clv.tables import _csv, _files
+from clv.tables._csv_layout import Layout, read_layout
 from clv.tables._sources import FILE, REASON, ROW, TEXT, Frame, Source, plainly_named
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class _CsvFile:
     """One CSV file whose structure is known."""
 
     path: Path
-    layout: _csv.Layout
+    layout: Layout
     structure: _csv.Structure
     folder: Path
     """Where its copy is, if it has one."""
@@ -220,7 +221,7 @@ def _examine_csv(path: Path, folder: Path, delimiter: str | None, encoding: str)
         encoding = "utf-16"
     try:
         with _in_utf8(path, start, encoding) as stream:
-            layout = _csv.read_layout(stream.read(_files.HEAD_BYTES), delimiter)
+            layout = read_layout(stream.read(_files.HEAD_BYTES), delimiter)
         if layout is None:
             raise UnreadableFileError(f"the file {str(path)!r} holds nothing but blank lines")
         in_place = layout.header_lines == 1 and not _is_recoded(start, encoding)
