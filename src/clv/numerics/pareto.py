@@ -36,6 +36,8 @@ _SHARP = 20.0  # how sharply the row formula ends the interval
 _NODES = 48  # of the row formula, enough for an interval of length 18
 _TINY = 1e-300
 _PMF_NODES = 48
+_WASTE = 4_000  # nodes that may be too many
+_ELEMENTS = 8_192  # of a block, nodes times rows
 _ITERATIONS = 60  # of Newton's method; six or so are needed
 _FARTHEST = 600.0  # of ln(1 + t / rate)
 
@@ -88,7 +90,8 @@ def log_no_purchase(shape: Any, rate: Any, s: Any, beta: Any, t: Array, xp: Back
 
 def _log_end(shape: Any, rate: Any, xp: Backend) -> Any:
     """Log of a time when ``(1 + t / rate)**-shape`` is negligible; early for tiny shapes."""
-    return xp.log(rate) + xp.log(xp.exp(NEGLIGIBLE / (shape + 0.1)) - 1.0)
+    fall = NEGLIGIBLE / (shape + 0.1)
+    return xp.log(rate) + fall + xp.log(1.0 - xp.exp(-fall))
 
 
 def node_count(length: ArrayLike) -> NDArray[np.int64]:
@@ -96,14 +99,25 @@ def node_count(length: ArrayLike) -> NDArray[np.int64]:
     return _COUNTS[np.searchsorted(_LENGTHS, length)]
 
 
-def by_node_count(length: Array) -> Iterator[tuple[Array, Array, NDArray[np.int64]]]:
-    """Rows that need equally many nodes: nodes, weights (as columns), and which rows."""
+def by_node_count(length: Array) -> Iterator[tuple[Array, Array, NDArray[np.intp]]]:
+    """Rows that are given equally many nodes: nodes, weights (as columns), and which rows."""
     counts = node_count(length)
-    for count in np.unique(counts):
-        nodes, weights = gauss_legendre(int(count))
+    present = np.flatnonzero(np.bincount(counts.reshape(-1)))[::-1]
+    groups: list[list[NDArray[np.intp]]] = []
+    largest = 0
+    for count in present:
         rows = np.flatnonzero(counts == count)
-        for start in range(0, len(rows), 4096):
-            yield nodes[:, None], weights[:, None], rows[start : start + 4096]
+        # a few rows are sooner done with too many nodes than by themselves
+        if len(rows) * (largest - count) > _WASTE or not groups:
+            groups.append([])
+            largest = int(count)
+        groups[-1].append(rows)
+    for group in groups:
+        rows = np.concatenate(group)
+        nodes, weights = gauss_legendre(int(counts[rows[0]]))
+        size = max(64, _ELEMENTS // len(nodes))
+        for start in range(0, len(rows), size):
+            yield nodes[:, None], weights[:, None], rows[start : start + size]
 
 
 def no_purchase(
@@ -209,9 +223,7 @@ def _no_purchase_quantile(shape: Array, rate: Array, s: Array, beta: Array, q: A
     for _ in range(_ITERATIONS):
         t = rate[todo] * np.expm1(w[todo])
         later_rate, later_beta = rate[todo] + t, beta[todo] + t
-        again = _no_purchase(
-            s[todo], later_beta, shape[todo], later_rate, np.full_like(t, np.inf)
-        )
+        again = _no_purchase(s[todo], later_beta, shape[todo], later_rate, np.full_like(t, np.inf))
         log_later = np.log(again) - (shape[todo] * w[todo] + s[todo] * np.log1p(t / beta[todo]))
         step = (log_later - goal[todo]) * again / shape[todo]
         w[todo] = np.clip(w[todo] + step, 0.0, _FARTHEST)
@@ -250,9 +262,7 @@ def purchase_count(
     return _by_row(_purchase_count, shape, rate, s, beta, n, t)
 
 
-def _purchase_count(
-    shape: Array, rate: Array, s: Array, beta: Array, n: Array, t: Array
-) -> Array:
+def _purchase_count(shape: Array, rate: Array, s: Array, beta: Array, n: Array, t: Array) -> Array:
     value = np.empty_like(t)
     none = n == 0
     value[none] = _no_purchase(*(v[none] for v in (shape, rate, s, beta, t)))
@@ -263,9 +273,7 @@ def _purchase_count(
     return value
 
 
-def _some_purchases(
-    shape: Array, rate: Array, s: Array, beta: Array, n: Array, t: Array
-) -> Array:
+def _some_purchases(shape: Array, rate: Array, s: Array, beta: Array, n: Array, t: Array) -> Array:
     c = 1.0 / ((shape + 1.0) / rate + (s + 1.0) / beta)
 
     def log_density(u: Array) -> Array:

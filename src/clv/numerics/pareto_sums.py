@@ -23,20 +23,27 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.pareto import NEGLIGIBLE, by_node_count
 from clv.numerics.quadrature import gauss_legendre
+from clv.numerics.special import log_rising
 from clv.numerics.sums import BLOCK, blocks, dot
 
 _ERROR = 1e-13  # of a cell, relative
-_CELL_NODES = (2, 3, 4, 5, 6, 8, 10, 12, 16)
+_CELL_NODES = np.array([2, 3, 4, 5, 6, 8, 10, 12, 16])
+# on [0, 1], Abramowitz & Stegun 25.4.30: ln of (n!)^4 / ((2n + 1) ((2n)!)^3)
+_LOG_REMAINDER = (
+    4 * gammaln(_CELL_NODES + 1) - np.log(2 * _CELL_NODES + 1) - 3 * gammaln(2 * _CELL_NODES + 1)
+)
 _RANGE = 600.0  # a table holds numbers from e^-_RANGE to e^_RANGE
-_MARGINAL = 20.0  # work per customer without a table, in units of that per node of a table
-_FIXED = 6_000  # and the overhead of a table
+_ALONE = 22  # work for a customer without a table, in units of that per node of a table
+_OVERHEAD = 8_000  # of a table, likewise
 
 Indices = NDArray[np.intp]
+_Numbers = tuple[float, float, float, float]  # r, alpha, s, beta
 
 
 class Table(NamedTuple):
@@ -47,6 +54,7 @@ class Table(NamedTuple):
     at_last: Indices  #: position of (x, t_x) in a table (k, m), shape (n,)
     at_end: Indices  #: position of (x, T)
     weights: Array
+    customers: Array  #: their sum for each x, shape (k,)
 
 
 class Statistics(NamedTuple):
@@ -83,18 +91,25 @@ def _neighbours(x: Array) -> Iterator[Indices]:
 def _table(history: PurchaseHistory, weights: Array) -> Table | None:
     """None where customers are too few for it."""
     n = len(weights)
-    times, position = np.unique(
-        np.concatenate([history.recency, history.T]), return_inverse=True
-    )
+    times, position = np.unique(np.concatenate([history.recency, history.T]), return_inverse=True)
     x, which = np.unique(history.frequency, return_inverse=True)
-    if len(x) * len(times) + _FIXED > _MARGINAL * n or len(times) < 2:
+    nodes = len(x) * len(times) * (3.0 + x[-1] / 4.0)
+    # customers who bought once begin at 0, alone, and are no more than there are T
+    if x[0] == 0 or nodes + _OVERHEAD > _ALONE * n:
         return None
     first = which * len(times)
-    return Table(x, times, first + position[:n], first + position[n:], weights)
+    return Table(
+        x,
+        times,
+        first + position[:n],
+        first + position[n:],
+        weights,
+        np.bincount(which, weights, len(x)).astype(np.float64),
+    )
 
 
 def log_likelihood_derivatives(
-    parameters: tuple[float, float, float, float], statistics: Statistics
+    parameters: _Numbers, statistics: Statistics
 ) -> tuple[float, Array, Array]:
     """Log-likelihood, its gradient (4,) and its Hessian (4, 4) in (r, alpha, s, beta)."""
     r, alpha, _, _ = parameters
@@ -108,7 +123,7 @@ def log_likelihood_derivatives(
     for table in statistics.tables:
         value += _tabulated(parameters, table, gradient, hessian)
     value += _one_by_one(parameters, *statistics.rest, gradient, hessian)
-    return value, gradient, hessian
+    return value, gradient, np.triu(hessian) + np.triu(hessian, 1).T
 
 
 class _Point(NamedTuple):
@@ -124,7 +139,7 @@ class _Point(NamedTuple):
     s_twice: float  #: derivative of by_s in s
 
 
-def _point(parameters: tuple[float, float, float, float], u: Array, *, dying: bool) -> _Point:
+def _point(parameters: _Numbers, u: Array, *, dying: bool) -> _Point:
     _, alpha, s, beta = parameters
     relative_alpha, relative_beta = u / alpha, u / beta
     in_alpha, in_beta = 1 / (alpha + u), 1 / (beta + u)
@@ -145,25 +160,22 @@ def _point(parameters: tuple[float, float, float, float], u: Array, *, dying: bo
 def _add_second(
     hessian: Array, point: _Point, plain: Array, times_shape: Array, twice: Array
 ) -> None:
-    """Second derivatives of M, summed over nodes with a weight each.
+    """Second derivatives of M, summed over nodes with a weight each; the upper triangle.
 
     `times_shape` and `twice` are the weights times r + x and its square, summed likewise.
     """
-    r, a, s, b = point.by_r, point.by_alpha, point.by_s, point.by_beta
-    weighted_r, weighted_s, weighted_b = plain * r, plain * s, plain * b
-    shaped = times_shape * a
-    terms = np.empty((4, 4))
-    terms[0, 0] = dot(weighted_r, r)
-    terms[0, 1] = dot(plain, a) - dot(shaped, r)
-    terms[0, 2] = -dot(weighted_r, s)
-    terms[0, 3] = -dot(weighted_r, b)
-    terms[1, 1] = dot(twice * a, a) + dot(times_shape, point.alpha_twice)
-    terms[1, 2] = dot(shaped, s)
-    terms[1, 3] = dot(shaped, b)
-    terms[2, 2] = dot(weighted_s, s) + point.s_twice * float(plain.sum())
-    terms[2, 3] = dot(weighted_s, b) + dot(plain, point.beta_once_more)
-    terms[3, 3] = dot(weighted_b, b) + dot(plain, point.beta_twice)
-    hessian += np.triu(terms) + np.triu(terms, 1).T
+    r, a, s, b = (f.ravel() for f in (point.by_r, point.by_alpha, point.by_s, point.by_beta))
+    weighted_r, weighted_s, shaped = plain * r, plain * s, times_shape * a
+    hessian[0, 0] += dot(weighted_r, r)
+    hessian[0, 1] += dot(plain, a) - dot(shaped, r)
+    hessian[0, 2] -= dot(weighted_r, s)
+    hessian[0, 3] -= dot(weighted_r, b)
+    hessian[1, 1] += dot(twice * a, a) + dot(times_shape, point.alpha_twice.ravel())
+    hessian[1, 2] += dot(shaped, s)
+    hessian[1, 3] += dot(shaped, b)
+    hessian[2, 2] += dot(weighted_s, s) + point.s_twice * float(plain.sum())
+    hessian[2, 3] += dot(weighted_s, b) + dot(plain, point.beta_once_more.ravel())
+    hessian[3, 3] += dot(plain * b, b) + dot(plain, point.beta_twice.ravel())
 
 
 def _add_first(gradient: Array, hessian: Array, slopes: Array, weights: Array) -> None:
@@ -179,7 +191,7 @@ def _add_first(gradient: Array, hessian: Array, slopes: Array, weights: Array) -
 
 
 def _one_by_one(
-    parameters: tuple[float, float, float, float],
+    parameters: _Numbers,
     history: PurchaseHistory,
     weights: Array,
     gradient: Array,
@@ -200,73 +212,100 @@ def _one_by_one(
     length = np.log1p(np.minimum(idle, end) / c)
     value = 0.0
     for nodes, node_weights, i in by_node_count(length):
-        for part in blocks(len(i), max(64, 4 * BLOCK // len(nodes))):
-            rows = i[part]
-            value += _some(
-                parameters,
-                *(v[rows] for v in (shape, t_x, T, weights, c, length)),
-                nodes,
-                node_weights,
-                gradient,
-                hessian,
-            )
+        value += _some(
+            parameters,
+            PurchaseHistory(x[i], t_x[i], T[i]),
+            weights[i],
+            (c[i], length[i]),
+            (nodes, node_weights),
+            gradient,
+            hessian,
+        )
     return value
 
 
 def _some(
-    parameters: tuple[float, float, float, float],
-    shape: Array,
-    t_x: Array,
-    T: Array,
+    parameters: _Numbers,
+    history: PurchaseHistory,
     weights: Array,
-    c: Array,
-    length: Array,
-    nodes: Array,
-    node_weights: Array,
+    interval: tuple[Array, Array],
+    rule: tuple[Array, Array],
     gradient: Array,
     hessian: Array,
 ) -> float:
-    _, alpha, s, beta = parameters
+    """Sum of ln M of customers who are given the same nodes; see `clv.numerics.pareto`."""
+    r, alpha, s, beta = parameters
+    x, t_x, T = history
+    (c, length), (nodes, node_weights) = interval, rule
+    shape = r + x
+    rate, rate_of_death, idle = alpha + t_x, beta + t_x, T - t_x
+    before_r, before_s = np.log1p(t_x / alpha), np.log1p(t_x / beta)
+
+    # at every node: the density of dying there, and how its log changes with the parameters
     q = nodes * length
     since = c * np.expm1(q)
-    u = t_x + since
-    rate, rate_of_death = alpha + t_x, beta + t_x
-    fall = shape * np.log1p(since / rate) + s * np.log1p(since / rate_of_death)
-    dying = node_weights * np.exp(q - fall) / (beta + u) * (s * c * length)
-    idle = T - t_x
-    alive = np.exp(-shape * np.log1p(idle / rate) - s * np.log1p(idle / rate_of_death))
+    log_r, log_s = np.log1p(since / rate), np.log1p(since / rate_of_death)
+    in_alpha, in_beta = 1 / (rate + since), 1 / (rate_of_death + since)
+    dying = node_weights * np.exp(q - shape * log_r - s * log_s) * in_beta * (s * c * length)
+    slopes = np.empty((4, *dying.shape))
+    since += t_x
+    np.subtract(-before_r, log_r, out=slopes[0])
+    np.multiply(shape / alpha, since * in_alpha, out=slopes[1])
+    np.subtract(1 / s - before_s, log_s, out=slopes[2])
+    np.multiply(s / beta * since - 1.0, in_beta, out=slopes[3])
+
+    # the same of being alive at T
+    log_r, log_s = np.log1p(idle / rate), np.log1p(idle / rate_of_death)
+    alive = np.exp(-shape * log_r - s * log_s)
+    alive_alpha, alive_beta = 1 / (alpha + T), 1 / (beta + T)
+    alive_slopes = np.stack(
+        [
+            -before_r - log_r,
+            shape / alpha * T * alive_alpha,
+            -before_s - log_s,
+            s / beta * T * alive_beta,
+        ]
+    )
+
     M = alive + dying.sum(axis=0)
     alive /= M
     dying /= M
-    within, at_end = _point(parameters, u, dying=True), _point(parameters, T, dying=False)
-    slopes = np.stack(
-        [
-            -(dying * within.by_r).sum(axis=0) - alive * at_end.by_r,
-            shape * ((dying * within.by_alpha).sum(axis=0) + alive * at_end.by_alpha),
-            (dying * within.by_s).sum(axis=0) + alive * at_end.by_s,
-            (dying * within.by_beta).sum(axis=0) + alive * at_end.by_beta,
-        ]
-    )
-    _add_first(gradient, hessian, slopes, weights)
-    for point, share in ((within, weights * dying), (at_end, weights * alive)):
-        shaped = share * shape
-        flat = _Point(*(np.ravel(f) if np.ndim(f) else f for f in point))
-        _add_second(hessian, flat, share.ravel(), shaped.ravel(), (shaped * shape).ravel())
-    before = shape * np.log1p(t_x / alpha) + s * np.log1p(t_x / beta)
-    return dot(weights, np.log(M) - before)
+    weighted = slopes * dying
+    mean = weighted.sum(axis=1) + alive_slopes * alive
+    gradient += mean @ weights
+
+    # the mean of second derivatives of the logs, ...
+    dead_beta = np.einsum("ij,ij->j", dying, in_beta)
+    twice_alpha = np.einsum("ij,ij->j", weighted[1], in_alpha)
+    twice_alpha += alive_slopes[1] * alive * alive_alpha
+    twice_beta = np.einsum("ij,ij->j", weighted[3], in_beta)
+    twice_beta += alive_slopes[3] * alive * alive_beta
+    by_beta = mean[3] + dead_beta
+    hessian[0, 1] += dot(weights, mean[1] / shape)
+    hessian[1, 1] -= dot(weights, mean[1] / alpha + twice_alpha)
+    hessian[2, 2] -= dot(weights, 1 - alive) / s**2
+    hessian[2, 3] += dot(weights, by_beta) / s
+    hessian[3, 3] -= dot(weights, by_beta / beta + twice_beta)
+    # ... and the covariance of first ones
+    slopes -= mean[:, None]
+    alive_slopes -= mean
+    np.multiply(slopes, dying * weights, out=weighted)
+    hessian += weighted.reshape(4, -1) @ slopes.reshape(4, -1).T
+    hessian += (alive_slopes * (alive * weights)) @ alive_slopes.T
+    return dot(weights, np.log(M) - shape * before_r - s * before_s)
 
 
 # --- customers with a table --------------------------------------------------------------------
 
 
 def _tabulated(
-    parameters: tuple[float, float, float, float],
+    parameters: _Numbers,
     table: Table,
     gradient: Array,
     hessian: Array,
 ) -> float:
     """Sum of ln M, its derivatives added; in units of e at a time in the middle."""
-    r, alpha, s, beta = parameters
+    r, _, s, beta = parameters
     times, k = table.times, len(table.x)
     count = _nodes_per_cell(parameters, table)
     if count is None:
@@ -276,54 +315,58 @@ def _tabulated(
     log_end = -shape * ends.by_r + s * ends.by_s
     unit = 0.5 * (log_end[:, :1] + log_end[:, -1:])
 
-    nodes, node_weights = gauss_legendre(count)
+    # everything below is laid out as (nodes of a cell, k, cells)
+    nodes, node_weights = (v[:, None, None] for v in gauss_legendre(count))
     width = np.diff(times)
-    u = (times[:-1, None] + width[:, None] * nodes).ravel()
+    u = times[:-1] + nodes * width
     within = _point(parameters, u, dying=True)
-    log_weight = np.log((width[:, None] * node_weights).ravel() * s / (beta + u))
-    log_weight += s * (within.by_s - 1 / s)
-    dying = np.exp(log_weight - unit - shape * within.by_r)  # (k, nodes)
-    alive = np.exp(log_end - unit)  # (k, m)
+    log_weight = np.log(node_weights * width * s / (beta + u)) + s * (within.by_s - 1 / s)
+    dying = np.exp(log_weight - unit - shape * within.by_r)
+    alive = np.exp(log_end - unit)
 
-    # M and its derivatives: e(T) less the integral from T on, plus that from t_x on
-    features = np.stack([np.ones_like(u), -within.by_r, within.by_alpha, within.by_s,
-                         within.by_beta])  # fmt: skip
-    cells = (dying[:, None] * features).reshape(k, 5, len(width), count).sum(axis=3)
-    onwards = np.zeros((k, len(times), 5))
-    onwards[:, -2::-1] = np.cumsum(cells[:, :, ::-1], axis=2).transpose(0, 2, 1)
-    at_T = alive[:, :, None] * np.stack(
-        [np.ones_like(times), -ends.by_r, ends.by_alpha, ends.by_s, ends.by_beta], axis=1
-    )
+    # M and its derivatives: the integral from t_x on, plus e(T) less the integral from T on
+    onwards = np.zeros((5, k, len(times)))
+    at_T = np.empty_like(onwards)
+    for j, (inside, at_end) in enumerate(
+        zip((None, *within[:2], *within[3:5]), (None, *ends[:2], *ends[3:5]), strict=True)
+    ):
+        cells = (dying if inside is None else dying * inside).sum(axis=0)
+        np.cumsum(cells[:, ::-1], axis=1, out=onwards[j, :, -2::-1])
+        np.multiply(alive, 1.0 if at_end is None else at_end, out=at_T[j])
     at_T -= onwards
     for array in (onwards, at_T):
-        array[:, :, 2] *= shape
-    found = onwards.reshape(-1, 5)[table.at_last]
-    found += at_T.reshape(-1, 5)[table.at_end]
-    M = found[:, 0].copy()
-    found /= M[:, None]
-    _add_first(gradient, hessian, np.ascontiguousarray(found[:, 1:].T), table.weights)
+        array[1] *= -1.0
+        array[2] *= shape
+    value, share = _customers(onwards.reshape(5, -1), at_T.reshape(5, -1), table, gradient, hessian)
 
     size = k * len(times)
-    share = table.weights / M
     leaving = np.bincount(table.at_end, share, size).reshape(k, -1)
     staying = np.bincount(table.at_last, share, size).reshape(k, -1) - leaving
-    staying = np.cumsum(staying, axis=1)[:, :-1]  # whose integral runs over the cell
+    dying *= np.cumsum(staying, axis=1)[:, :-1]  # whose integral runs over the cell
     powers = np.stack([np.ones(k), shape[:, 0], shape[:, 0] ** 2])
-    dying *= np.repeat(staying, count, axis=1)
-    _add_second(hessian, within, *_over(powers, dying))
-    _add_second(hessian, ends, *_over(powers, leaving * alive))
-    customers = np.bincount(table.at_end // len(times), table.weights, k)
-    return dot(table.weights, np.log(M)) + dot(customers, unit[:, 0])
+    _add_second(hessian, within, *(powers @ dying).transpose(1, 0, 2).reshape(3, -1))
+    _add_second(hessian, ends, *(powers @ (leaving * alive)))
+    return value + dot(table.customers, unit[:, 0])
 
 
-def _over(powers: Array, weights: Array) -> Array:
-    """Weights (k, nodes) summed over k, as they are and times powers of r + x."""
-    return np.asarray(np.einsum("pk,kn->pn", powers, weights))
+def _customers(
+    onwards: Array, at_T: Array, table: Table, gradient: Array, hessian: Array
+) -> tuple[float, Array]:
+    """Sum of ln M, its first derivatives added; and every customer's weight over M."""
+    value = 0.0
+    share = np.empty_like(table.weights)
+    for rows in blocks(len(share)):
+        found = np.take(onwards, table.at_last[rows], axis=1)
+        found += np.take(at_T, table.at_end[rows], axis=1)
+        weights = table.weights[rows]
+        np.divide(weights, found[0], out=share[rows])
+        found[1:] /= found[0]
+        _add_first(gradient, hessian, found[1:], weights)
+        value += dot(weights, np.log(found[0]))
+    return value, share
 
 
-def _nodes_per_cell(
-    parameters: tuple[float, float, float, float], table: Table
-) -> int | None:
+def _nodes_per_cell(parameters: _Numbers, table: Table) -> int | None:
     """Enough for the steepest cell; None where a table would not do."""
     r, alpha, s, beta = parameters
     times = table.times
@@ -335,22 +378,11 @@ def _nodes_per_cell(
         return None
     rate = width * (shape / (alpha + left) + (s + 1) / (beta + left))
     near = width / (min(alpha, beta) + left)
-    worst = int(np.argmax(rate))
-    steepest, nearest = float(rate[worst]), float(near.max())
-    for count in _CELL_NODES:
-        j = np.arange(2 * count)
-        # bounds the derivative of order 2 count, of the remainder of Gauss-Legendre's rule
-        log_error = float(np.log(steepest + j * nearest).sum()) + _log_remainder(count)
-        if log_error < np.log(_ERROR):
-            return count
-    return None
-
-
-def _log_remainder(n: int) -> float:
-    """Abramowitz & Stegun 25.4.30 on [0, 1]: ln of (n!)^4 / ((2n + 1) ((2n)!)^3)."""
-    from math import lgamma, log
-
-    return 4 * lgamma(n + 1) - log(2 * n + 1) - 3 * lgamma(2 * n + 1)
+    steepest, nearest = float(rate.max()), float(near.max())
+    # the derivative of order 2 count, times the remainder of Gauss-Legendre's rule
+    log_error = log_rising(steepest / nearest, 2 * _CELL_NODES) + 2 * _CELL_NODES * np.log(nearest)
+    enough = np.flatnonzero(log_error + _LOG_REMAINDER < np.log(_ERROR))
+    return int(_CELL_NODES[enough[0]]) if len(enough) else None
 
 
 def _without_table(table: Table) -> tuple[PurchaseHistory, Array]:
