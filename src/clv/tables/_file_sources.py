@@ -64,10 +64,11 @@ def readable(label: str) -> Iterator[None]:
     """Turn what DuckDB says about a damaged file into an error of ours."""
     import duckdb
 
-    damage = (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException)
     try:
         yield
-    except damage as error:
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.OutOfMemoryException):
+        raise
+    except duckdb.Error as error:
         first_line = str(error).partition("\n")[0]
         raise UnreadableFileError(f"{label} cannot be read; DuckDB says: {first_line}") from error
 

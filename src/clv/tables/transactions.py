@@ -282,7 +282,7 @@ def _assemble(
     if refunds == "error" and quality.refund_rows:
         first = _first_row(table, names, examination, nw.col(AMOUNT) < 0)
         raise DataError(
-            f"{quality.refund_rows:,} rows have a negative amount and refunds='error'; "
+            f"refunds='error', and {_plural(quality.refund_rows, 'row')} with a negative amount; "
             f"the first is {first}. Use refunds='net' or refunds='drop'"
         )
     lines = examination.usable(applied, all_usable=set(counts) == {0})
