@@ -23,6 +23,10 @@ def gammaln(x: Any) -> Any:
     return mp.loggamma(x)
 
 
+def log_beta(a: Any, b: Any) -> Any:
+    return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
+
+
 def log_rising(z: Any, n: Any) -> Any:
     return mp.loggamma(mp.mpf(z) + n) - mp.loggamma(z)
 

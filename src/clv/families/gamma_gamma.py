@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.families._protocol import Parameter
-from clv.numerics.backend import Array, Backend
+from clv.numerics.backend import Array, Backend, log_beta
 from clv.numerics.histories import SpendHistory
-from clv.numerics.special import digamma_rising, log_rising, trigamma_rising
+from clv.numerics.special import digamma_rising, trigamma_rising
 from clv.numerics.sums import blocks, dot
 
 NAME = "gamma_gamma"
@@ -41,20 +41,15 @@ class Parameters(NamedTuple):
 
 
 def log_likelihood(parameters: Parameters, history: SpendHistory, xp: Backend) -> Any:
-    """Log-density of the mean value, in a form that keeps its digits as q and v grow.
+    """Log-density of the mean value, in a form that keeps its digits as p or q and v grow.
 
-    ``ln Gamma(p n + q) - ln Gamma(p n) - ln Gamma(q) - q ln(1 + n m / v)
-    - p n ln(1 + v / (n m)) - ln m``
+    ``- ln B(p n, q) - q ln(1 + n m / v) - p n ln(1 + v / (n m)) - ln m``
     """
     p, q, v = parameters
     n, m = history
     shape, total = p * n, n * m
     return (
-        xp.log_rising(q, shape)
-        - xp.gammaln(shape)
-        - q * xp.log1p(total / v)
-        - shape * xp.log1p(v / total)
-        - np.log(m)
+        -xp.log_beta(q, shape) - q * xp.log1p(total / v) - shape * xp.log1p(v / total) - np.log(m)
     )
 
 
@@ -129,6 +124,7 @@ class Statistics(NamedTuple):
     distinct_n: Array
     weight_of_n: Array
     sum_log_mean: float
+    sum_log_total: float
     sum_n_log_total: float
 
 
@@ -139,7 +135,8 @@ def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
     present = np.flatnonzero(histogram)
     distinct_n, weight_of_n = present.astype(np.float64), histogram[present]
     weighted_n = weights * n
-    log_mean = np.log(m)
+    log_mean, log_n = np.log(m), np.log(distinct_n)
+    sum_log_mean = dot(weights, log_mean)
     return Statistics(
         n,
         n * m,
@@ -147,8 +144,9 @@ def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
         weighted_n,
         distinct_n,
         weight_of_n,
-        dot(weights, log_mean),
-        dot(weighted_n, log_mean) + dot(weight_of_n, distinct_n * np.log(distinct_n)),
+        sum_log_mean,
+        sum_log_mean + dot(weight_of_n, log_n),
+        dot(weighted_n, log_mean) + dot(weight_of_n, distinct_n * log_n),
     )
 
 
@@ -156,16 +154,20 @@ def log_likelihood_derivatives(
     parameters: Parameters, statistics: Statistics
 ) -> tuple[float, Array, Array]:
     """Log-likelihood, its gradient (3,) and its Hessian (3, 3) in (p, q, v)."""
-    from scipy.special import digamma, gammaln, polygamma
+    from scipy.special import polygamma
 
     p, q, v = (float(x) for x in parameters)
     s = statistics
-    purchases = dot(s.weight_of_n, s.distinct_n)
+    x, w = s.distinct_n, s.weight_of_n
+    customers, purchases = float(w.sum()), dot(w, x)
+    # one logarithm serves both ln(1 + total / v) and ln(1 + v / total), which differ by
+    # ln(total / v): the smaller is computed and the other follows without losing digits
+    v_is_small = s.sum_log_total > customers * np.log(v)
 
     sums = np.zeros(6)
     for rows in blocks(len(s.n)):
         total, weights, weighted_n = s.total[rows], s.weights[rows], s.weighted_n[rows]
-        share = np.log1p(total / v)
+        share = np.log1p(v / total if v_is_small else total / v)
         inverse = 1 / (v + total)
         # 1 / v - 1 / (v + total) is fraction / v: subtracted, it would lose digits as v grows
         fraction = total * inverse
@@ -177,28 +179,23 @@ def log_likelihood_derivatives(
             dot(inverse, weighted_n),
             dot(inverse * inverse, weighted_n),
         ]
-    sum_share, sum_n_share, sum_fraction, sum_curve, sum_n_inverse, sum_n_square = sums
-    # sum of n ln(1 + v / total), from the same logarithms
-    sum_rest = sum_n_share - s.sum_n_log_total + purchases * np.log(v)
+    sum_share, sum_rest, sum_fraction, sum_curve, sum_n_inverse, sum_n_square = sums
+    if v_is_small:
+        sum_share += s.sum_log_total - customers * np.log(v)
+    else:
+        sum_rest += purchases * np.log(v) - s.sum_n_log_total
 
-    x, w = s.distinct_n, s.weight_of_n
     shape = p * x
-    value = (
-        dot(w, log_rising(q, shape) - gammaln(shape))
-        - q * sum_share
-        - p * sum_rest
-        - s.sum_log_mean
-    )
-    joint = polygamma(1, shape + q)
+    value = -dot(w, log_beta(q, shape)) - q * sum_share - p * sum_rest - s.sum_log_mean
     gradient = np.array(
         [
-            dot(w * x, digamma(shape + q) - digamma(shape)) - sum_rest,
+            dot(w * x, digamma_rising(shape, q)) - sum_rest,
             dot(w, digamma_rising(q, shape)) - sum_share,
             q * sum_fraction / v - p * sum_n_inverse,
         ]
     )
-    pp = dot(w * x * x, joint - polygamma(1, shape))
-    pq = dot(w * x, joint)
+    pp = dot(w * x * x, trigamma_rising(shape, q))
+    pq = dot(w * x, polygamma(1, shape + q))
     qq = dot(w, trigamma_rising(q, shape))
     qv = sum_fraction / v
     vv = p * sum_n_square - q / v * (sum_fraction / v + sum_curve)

@@ -44,6 +44,9 @@ class Backend(Protocol):
     def gammaln(self, x: Any) -> Any:
         """``ln Gamma(x)``."""
 
+    def log_beta(self, a: Any, b: Any) -> Any:
+        """``ln B(a, b)`` with all digits when one of the two is huge."""
+
     def where(self, condition: Any, x: Any, y: Any) -> Any:
         """`x` where the condition on the *data* holds, else `y`."""
 
@@ -66,4 +69,27 @@ def softplus(x: npt.ArrayLike) -> Array:
     return np.asarray(np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))))
 
 
-__all__ = ["Array", "Backend", "exp", "gammaln", "log", "log1p", "log_rising", "softplus", "where"]
+def log_beta(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """``ln B(a, b)`` with all digits when one of the two is huge.
+
+    Examples
+    --------
+    >>> log_beta(2.0, [3.0, 1e12]).round(9).tolist()
+    [-2.48490665, -55.262042232]
+    """
+    small, large = np.minimum(a, b), np.maximum(a, b)
+    return np.asarray(gammaln(small) - log_rising(large, small))
+
+
+__all__ = [
+    "Array",
+    "Backend",
+    "exp",
+    "gammaln",
+    "log",
+    "log1p",
+    "log_beta",
+    "log_rising",
+    "softplus",
+    "where",
+]

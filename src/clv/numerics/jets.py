@@ -174,6 +174,22 @@ def gammaln(z: Jet) -> Jet:
     )
 
 
+def log_beta(a: Jet, b: Jet) -> Jet:
+    """``ln B(a, b)`` with all digits, in its derivatives too, when one of the two is huge."""
+    in_a = -special.digamma_rising(a.value, b.value)
+    in_b = -special.digamma_rising(b.value, a.value)
+    cross = a.gradient[:, None] * b.gradient[None, :]
+    return Jet(
+        backend.log_beta(a.value, b.value),
+        in_a * a.gradient + in_b * b.gradient,
+        in_a * a.hessian
+        + in_b * b.hessian
+        - special.trigamma_rising(a.value, b.value) * a.gradient[:, None] * a.gradient[None, :]
+        - special.trigamma_rising(b.value, a.value) * b.gradient[:, None] * b.gradient[None, :]
+        - scipy.special.polygamma(1, a.value + b.value) * (cross + np.swapaxes(cross, 0, 1)),
+    )
+
+
 def where(condition: npt.NDArray[np.bool_], x: Any, y: Any) -> Jet:
     """`x` where the condition on the data holds, else `y`; derivatives go along."""
     x, y = (
