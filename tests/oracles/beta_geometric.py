@@ -72,17 +72,18 @@ def discounted_purchases(
 
     Purchases come at ``shape / rate * E[(1 + p t / rate)**-(shape + 1)]`` per unit of time. The
     mean over p is a trapezoid sum in logit(p), the integral over time a Gauss-Legendre rule on
-    panels of ln(1 + t / rate), both in numpy's long double. Nothing cancels, so some 15 digits
+    panels of ln(1 + shape t / rate), both in numpy's long double. Nothing cancels, so some 15 digits
     are right; `discounted_purchases_by_2f1` checks that.
     """
     long = np.longdouble
-    end = np.log1p(min(horizon, 60 / delta) / rate)
+    fast = max(1.0, shape)  # nothing bends before rate / fast
+    end = np.log1p(fast * min(horizon, 60 / delta) / rate)
     nodes, weights = np.polynomial.legendre.leggauss(40)
     panels = np.linspace(0, end, 25, dtype=long)
     width = np.diff(panels)[:, None]
     w = (panels[:-1, None] + width * (long(1) + nodes) / 2).ravel()
-    tau = np.expm1(w)
-    weight = (width * weights / 2).ravel() * np.exp(w - long(delta) * rate * tau)
+    tau = np.expm1(w) / fast
+    weight = (width * weights / 2).ravel() * np.exp(w - long(delta) * rate * tau) / fast
 
     with mp.workdps(30):
         log_norm = mp.loggamma(a + b) - mp.loggamma(a) - mp.loggamma(b)
