@@ -72,7 +72,7 @@ def discounted_purchases(
 
     Purchases come at ``shape / rate * E[(1 + p t / rate)**-(shape + 1)]`` per unit of time. The
     mean over p is a trapezoid sum in logit(p), the integral over time a Gauss-Legendre rule on
-    panels of ln(1 + shape t / rate), both in numpy's long double. Nothing cancels, so some 15 digits
+    panels of ln(1 + shape t / rate), both in long double. Nothing cancels, so some 15 digits
     are right; `discounted_purchases_by_2f1` checks that.
     """
     long = np.longdouble
