@@ -48,16 +48,12 @@ def test_columns_and_totals(cdnow: RFM, forecast: Forecast) -> None:
         )
         assert inside.mean() > 0.9
     assert forecast.values("purchases_low").dtype.kind == "i"
-    np.testing.assert_array_equal(
-        forecast.array("historical_value"), cdnow.array("total_value")
-    )
+    np.testing.assert_array_equal(forecast.array("historical_value"), cdnow.array("total_value"))
     np.testing.assert_allclose(
         forecast.array("lifetime_value"),
         forecast.array("historical_value") + forecast.array("residual_value"),
     )
-    np.testing.assert_allclose(
-        forecast.array("churn_probability"), 1 - forecast.array("survival")
-    )
+    np.testing.assert_allclose(forecast.array("churn_probability"), 1 - forecast.array("survival"))
 
 
 def test_it_says_which_intervals_it_gives(cdnow: RFM, fits: Fits, forecast: Forecast) -> None:
@@ -76,8 +72,7 @@ def _moment_of_the_living(
     """E[purchase rate ^ power, alive at t] of who is alive now, over quantiles of dropout."""
     value, _ = integrate.quad(
         lambda q: (
-            (shape / rate) ** power
-            * (1 + stats.beta.ppf(q, a, b) * t / rate) ** -(shape + power)
+            (shape / rate) ** power * (1 + stats.beta.ppf(q, a, b) * t / rate) ** -(shape + power)
         ),
         0,
         1,
@@ -153,9 +148,7 @@ def test_predictive_quantiles_are_those_of_simulated_customers(cdnow: RFM, fits:
                 assert below - 0.015 <= q <= upto + 0.015, (i, name, end, found, below, upto)
 
 
-def test_the_same_seed_gives_the_same_intervals(
-    cdnow: RFM, fits: Fits, forecast: Forecast
-) -> None:
+def test_the_same_seed_gives_the_same_intervals(cdnow: RFM, fits: Fits, forecast: Forecast) -> None:
     again = clv.forecast(cdnow, *fits, horizon="39 weeks", discount_rate=0.1)
     other = clv.forecast(cdnow, *fits, horizon="39 weeks", discount_rate=0.1, seed=1)
     name = "residual_value_high"
@@ -259,9 +252,7 @@ class TestMoney:
         )
 
     def test_net_history_where_costs_are_known(self, cdnow: RFM, fits: Fits) -> None:
-        costs = pd.DataFrame(
-            {"customer_id": cdnow.values("customer_id"), "acquisition_cost": 7.5}
-        )
+        costs = pd.DataFrame({"customer_id": cdnow.values("customer_id"), "acquisition_cost": 7.5})
         result = clv.forecast(cdnow, *fits, horizon=52, margin=0.5, customers=costs, interval=None)
         np.testing.assert_allclose(
             result.array("historical_value"), 0.5 * cdnow.array("total_value") - 7.5
@@ -285,9 +276,7 @@ class TestMoney:
 class TestPerpetuity:
     def test_it_is_the_limit_of_long_horizons(self, cdnow: RFM, fits: Fits) -> None:
         result = clv.forecast(cdnow, *fits, horizon=None, discount_rate=0.1, interval=None)
-        long = clv.forecast(
-            cdnow, *fits, horizon="400 years", discount_rate=0.1, interval=None
-        )
+        long = clv.forecast(cdnow, *fits, horizon="400 years", discount_rate=0.1, interval=None)
         np.testing.assert_allclose(
             result.array("residual_value"), long.array("residual_value"), rtol=1e-8
         )
@@ -308,9 +297,7 @@ class TestPerpetuity:
         value = fitted.discounted_expected_purchases(cdnow, None, 0.0)
         b = p["b"] + cdnow.array("frequency")
         np.testing.assert_allclose(value, fitted.probability_alive(cdnow) * (0.5 + b) / 0.5)
-        np.testing.assert_allclose(
-            value, fitted.expected_purchases(cdnow, 1e12), rtol=0.01
-        )
+        np.testing.assert_allclose(value, fitted.expected_purchases(cdnow, 1e12), rtol=0.01)
 
     def test_intervals_without_end(self, cdnow: RFM, fits: Fits) -> None:
         few = clv.rfm_table(cdnow.to_pandas().head(50), time_unit="week")
@@ -322,8 +309,10 @@ class TestPerpetuity:
 class TestNextPurchase:
     def test_dates_are_quantiles(self, cdnow: RFM, fits: Fits, forecast: Forecast) -> None:
         days = (
-            forecast.values("next_purchase_p50") - np.datetime64("1997-09-30")
-        ).astype("timedelta64[D]").astype(float)
+            (forecast.values("next_purchase_p50") - np.datetime64("1997-09-30"))
+            .astype("timedelta64[D]")
+            .astype(float)
+        )
         known = ~np.isnat(forecast.values("next_purchase_p50"))
         alive = fits[0].probability_alive(cdnow)
         assert known.any()
@@ -335,9 +324,7 @@ class TestNextPurchase:
                 assert fits[0].probability_no_purchase(one, f"{days[i] - 1:g} days")[0] > 0.5
 
     def test_beyond_the_limit_is_missing(self, cdnow: RFM, fits: Fits) -> None:
-        soon = clv.forecast(
-            cdnow, *fits, horizon=39, interval=None, next_purchase_limit="30 days"
-        )
+        soon = clv.forecast(cdnow, *fits, horizon=39, interval=None, next_purchase_limit="30 days")
         dates = soon.values("next_purchase_p10")
         assert np.nanmax(dates[~np.isnat(dates)]) <= np.datetime64("1997-10-30")
 

@@ -44,9 +44,7 @@ def test_estimates_standard_errors_and_criteria(bg_nbd: FittedPurchases) -> None
     assert (summary["estimate"] < summary["high"]).all()
 
 
-def test_one_time_buyers_are_pointed_out(
-    bg_nbd: FittedPurchases, mbg_nbd: FittedPurchases
-) -> None:
+def test_one_time_buyers_are_pointed_out(bg_nbd: FittedPurchases, mbg_nbd: FittedPurchases) -> None:
     assert any("60%" in note and "mbg_nbd" in note for note in bg_nbd.notes)
     assert mbg_nbd.notes == ()
 

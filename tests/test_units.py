@@ -48,7 +48,9 @@ def test_rates_that_are_none(rate: float) -> None:
 
 def test_unit_names() -> None:
     assert [check_time_unit(name) for name in ("Day", "WEEKS", " month ")] == [
-        "day", "week", "month"
+        "day",
+        "week",
+        "month",
     ]
     with pytest.raises(DataError, match="'quarter' is not known; use one of"):
         check_time_unit("quarter")

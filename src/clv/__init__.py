@@ -68,7 +68,6 @@ _PUBLIC = {
 _NAMESPACES = ("datasets", "errors", "evaluation", "families", "plots")
 
 
-
 def __getattr__(name: str) -> Any:
     if name == "__all__":  # asked for, not listed: a model is public because its file exists
         from clv.model import class_names

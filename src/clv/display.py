@@ -30,8 +30,7 @@ def fitted_html(fitted: Fitted) -> str:
     head, *body = _rows(fitted)
     header = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     lines = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in body
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body
     )
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in fitted.notes)
     return (

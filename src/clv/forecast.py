@@ -180,9 +180,7 @@ def forecast(
     if interval is not None and not 0 < interval < 1:
         raise DataError(f"interval must lie strictly between 0 and 1, not {interval!r}")
     if interval_kind not in ("predictive", "expected"):
-        raise DataError(
-            f"interval_kind must be 'predictive' or 'expected', not {interval_kind!r}"
-        )
+        raise DataError(f"interval_kind must be 'predictive' or 'expected', not {interval_kind!r}")
     unit = rfm.time_unit
     delta = discount_rate_per_unit(discount_rate, unit)
     t = math.inf if horizon is None else parse_horizon(horizon, unit)

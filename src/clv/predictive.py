@@ -134,13 +134,9 @@ def predictive(
             (block.stop - block.start, draws),
         )
         factors = np.exp(-delta * paths.times) if delta else np.ones(len(paths.times))
-        worth = spend.family.sample_unit_totals(
-            spend_parameters, count, paths.counts, factors, rng
-        )
+        worth = spend.family.sample_unit_totals(spend_parameters, count, paths.counts, factors, rng)
         typical = SpendHistory(count, np.full_like(count, spend.options["pooled_mean"]))
-        worth *= spend.family.scale(spend_parameters, typical) / spend.family.scale(
-            middle, typical
-        )
+        worth *= spend.family.scale(spend_parameters, typical) / spend.family.scale(middle, typical)
         first, last = np.searchsorted(sorted_state, [block.start, block.stop])
         rows = order[first:last]
         local = state_of[rows] - block.start
@@ -163,9 +159,7 @@ def _look_up(
 ) -> None:
     """Fill in the customers `rows`, whose state is row `local` of the futures of the living."""
     mean, mean_square = futures.mean(axis=1), np.mean(futures**2, axis=1)
-    prediction.variance[rows] = (
-        scale**2 * alive * (mean_square[local] - alive * mean[local] ** 2)
-    )
+    prediction.variance[rows] = scale**2 * alive * (mean_square[local] - alive * mean[local] ** 2)
     futures.sort(axis=1)
     for end, rank in zip(prediction.interval, ranks, strict=True):
         chosen = rank[rows]

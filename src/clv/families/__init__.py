@@ -18,9 +18,7 @@ def names() -> tuple[str, ...]:
     True
     """
     return tuple(
-        module.name
-        for module in pkgutil.iter_modules(__path__)
-        if not module.name.startswith("_")
+        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
     )
 
 

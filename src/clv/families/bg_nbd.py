@@ -68,9 +68,7 @@ def sufficient_statistics(history: PurchaseHistory, weights: Array) -> core.Stat
     return core.sufficient_statistics(history, weights, history.frequency)
 
 
-def remarks(
-    parameters: Parameters, history: PurchaseHistory, weights: Array
-) -> tuple[str, ...]:
+def remarks(parameters: Parameters, history: PurchaseHistory, weights: Array) -> tuple[str, ...]:
     """What a user of the fitted model should know about these data."""
     one_time = float(weights[history.frequency == 0].sum() / weights.sum())
     if one_time <= 0.5:

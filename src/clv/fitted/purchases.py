@@ -52,8 +52,7 @@ class FittedPurchases(Fitted):
         """P(no purchase in (T, T + horizon] | history), shape (n,)."""
         t = math.inf if horizon == math.inf else parse_horizon(horizon, self.time_unit)
         return np.asarray(
-            1.0
-            - self.of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, t))[0]
+            1.0 - self.of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, t))[0]
         )
 
     def probability_never_again(self, rfm: RFM) -> Array:
@@ -162,9 +161,7 @@ class FittedPurchases(Fitted):
             result.append(time)
         return result, rows.inverse
 
-    def purchase_count_pmf(
-        self, n: Any, horizon: Any, rfm: RFM | None = None
-    ) -> Array:
+    def purchase_count_pmf(self, n: Any, horizon: Any, rfm: RFM | None = None) -> Array:
         """P(n purchases within the horizon).
 
         Parameters
@@ -184,8 +181,10 @@ class FittedPurchases(Fitted):
             times = self._times(horizon)
             positive = np.where(times > 0, times, 1.0)
             new = self._new(
-                lambda alive, state: alive * self.family.purchase_count_pmf(state, n, positive)
-                + (1.0 - alive) * (n == 0)
+                lambda alive, state: (
+                    alive * self.family.purchase_count_pmf(state, n, positive)
+                    + (1.0 - alive) * (n == 0)
+                )
             )
             return np.asarray(np.where(times > 0, new, n == 0))
         t = parse_horizon(horizon, self.time_unit)

@@ -224,9 +224,7 @@ def _follow_ridge(objective: Any, best: Minimum) -> Minimum:
     return best
 
 
-def _judge(
-    family: Any, best: Minimum, units: Array, customers: float, starts: int
-) -> Estimate:
+def _judge(family: Any, best: Minimum, units: Array, customers: float, starts: int) -> Estimate:
     parameters = np.exp(best.point)
     boundary = family.boundary(family.Parameters(*parameters))
     norm = float(np.linalg.norm(best.gradient)) / customers
@@ -256,9 +254,7 @@ def _judge(
         covariance,
         determined & ~best.on_wall,
         -best.value,
-        Convergence(
-            converged, boundary, message, norm, best.decrement, best.iterations, starts
-        ),
+        Convergence(converged, boundary, message, norm, best.decrement, best.iterations, starts),
     )
 
 
