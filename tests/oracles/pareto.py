@@ -6,6 +6,7 @@ overflow and cancel, which sixty digits and numbers without a largest exponent c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mpmath as mp
@@ -38,12 +39,19 @@ def _death_from(shape: Any, rate: Any, s: Any, beta: Any, u: Any) -> Any:
 
     def density(w: Any) -> Any:
         v = u + scale * mp.expm1(w)
-        return mp.exp(w - (s + 1) * mp.log(beta + v) - shape * mp.log(rate + v))
+        alive = (s + 1) * mp.log((beta + v) / (beta + u)) + shape * mp.log((rate + v) / (rate + u))
+        return mp.exp(w - alive)
 
+    end = mp.log1p((later - u) / scale)
+    before = _sum(density, mp.linspace(0, end, int(end) + 2))
+    return value + s * scale * before / ((beta + u) ** (s + 1) * (rate + u) ** shape)
+
+
+def _sum(density: Callable[[Any], Any], knots: list[Any]) -> Any:
+    """mpmath's tanh-sinh rule, which looks at the absolute error: the largest value is made 1."""
     with mp.workdps(30):
-        end = mp.log1p((later - u) / scale)
-        knots = mp.linspace(0, end, int(end) + 2)
-        return value + s * scale * mp.quad(density, knots, maxdegree=5)
+        largest = max(density(knot) for knot in knots)
+        return largest * mp.quad(lambda v: density(v) / largest, knots, maxdegree=6)
 
 
 def no_purchase(shape: Any, rate: Any, s: Any, beta: Any, t: Any) -> Any:
@@ -113,4 +121,4 @@ def purchase_count(shape: Any, rate: Any, s: Any, beta: Any, n: int, t: Any) -> 
             return alive(u) * s * u / (beta + u)
 
         knots = mp.linspace(mp.log(t) - 60, mp.log(t), 61)
-        return alive(t) + mp.quad(dying, knots, maxdegree=5)
+        return alive(t) + _sum(dying, knots)
