@@ -47,16 +47,17 @@ BROKEN = {
     b'"2"x,2024-01-01,5\n': BAD_QUOTES,
     b'"2,2024-01-01,5"\n': OTHER_FIELDS.format(1),
     b'2,2024-01-01,"5\n': BAD_QUOTES,
-    b"2,2024-01-01,\xff\xfe\n": "line is not valid UTF-8",
-    b"caf\xe9,2024-01-01,5\n": "line is not valid UTF-8",
+    b"2,2024-01-01,\xff\xfe\n": "line is not valid UTF-8 (is another encoding= needed?)",
+    b"caf\xe9,2024-01-01,5\n": "line is not valid UTF-8 (is another encoding= needed?)",
     b"2,2024-01-01\r,5\n": BAD_QUOTES,
     b"2," + b"x" * 1_000_001 + b",5\n": "line is longer than 1,000,000 bytes",
 }
 
 
-@pytest.mark.parametrize("name", ["orders.csv", "orders.csv.gz"])
 @pytest.mark.parametrize(("line", "reason"), BROKEN.items())
-@pytest.mark.parametrize("neighbours", [b"%d,2024-01-01,5\n", b'"%d","2024-01-01","5"\n'])
+@pytest.mark.parametrize(
+    ("name", "neighbours"), [("orders.csv", GOOD), ("orders.csv.gz", b'"%d","2024-01-01","5"\n')]
+)
 def test_a_broken_line_costs_only_itself(
     line: bytes, reason: str, neighbours: bytes, name: str, tmp_path: Path
 ) -> None:

@@ -126,7 +126,7 @@ def test_every_day_is_read_right(day: date, separator: str) -> None:
         ("%d %B %Y %H:%M %Z", ["5 March 2024 10:00 CET"]),
     ],
 )
-@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "duckdb"])
+@pytest.mark.parametrize("kind", ["pandas", "duckdb"])
 def test_formats(date_format: str, texts: list[str], kind: str, tmp_path: Path) -> None:
     found = days_read([*texts, "2024-3"], kind, tmp_path, date_format=date_format)
     assert found == [date(2024, 3, 5)] * len(texts) + [None]
@@ -271,14 +271,13 @@ def test_instants_fall_on_the_day_of_the_zone_asked_for(
     assert days_read(column, kind, tmp_path, timezone=zone) == days_in(zone)
 
 
-@pytest.mark.parametrize("kind", ["pandas", "pandas-arrow", "polars", "polars-lazy", "pyarrow"])
+@pytest.mark.parametrize("kind", ["pandas", "pandas-arrow", "polars-lazy", "pyarrow", "parquet"])
 @pytest.mark.parametrize("zone", ZONES)
 def test_without_that_they_fall_on_the_day_of_their_own_zone(
     kind: str, zone: str, tmp_path: Path
 ) -> None:
     column = pa.array(MOMENTS, pa.timestamp("us", zone))
     assert days_read(column, kind, tmp_path) == days_in(zone)
-    assert days_read(column, "parquet", tmp_path) == days_in(zone)
 
 
 def test_duckdb_keeps_the_zone_in_the_connection() -> None:
@@ -316,7 +315,7 @@ def test_the_zone_of_the_machine_never_matters(
 
 
 @pytest.mark.parametrize("kind", [*ENGINES, "csv"])
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", ["Europe/London", "Pacific/Apia"])
 def test_texts_with_an_offset_are_brought_to_the_zone(kind: str, zone: str, tmp_path: Path) -> None:
     ahead = [timedelta(0), timedelta(hours=-5), timedelta(hours=5, minutes=45)]
     texts = []

@@ -42,7 +42,7 @@ Codes = npt.NDArray[np.uint8]
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _QUOTED_FIELD = re.compile(rb'"(?:[^"]|"")*+"')
 _BAD_QUOTES = "quotation mark is not closed, or out of place"
-_BAD_UTF8 = "line is not valid UTF-8"
+_BAD_UTF8 = "line is not valid UTF-8 (is another encoding= needed?)"
 _TOO_LONG = f"line is longer than {LONGEST_LINE:,} bytes"
 _UNFINISHED = "unfinished"
 

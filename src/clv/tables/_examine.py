@@ -95,11 +95,10 @@ class Examination:
         frame = self.prepare(frame)
         for step in merge_steps((self.customer_id, self.day, self.amount)):
             frame = frame.with_columns(**step)
-        frame = frame.with_columns(
-            **{ID: self.customer_id.value, DAY: self.day.value, AMOUNT: self.amount.value}
-        )
+        values = {ID: self.customer_id.value, DAY: self.day.value, AMOUNT: self.amount.value}
         if self.trimmed_ids is not None:
-            frame = frame.with_columns(**{TRIMMED: self.trimmed_ids})
+            values[TRIMMED] = self.trimmed_ids
+        frame = frame.with_columns(**values)
         return frame.with_columns(**{CODE: first_problem(self.problems)})
 
     def usable(self, applied: Frame, *, all_usable: bool) -> Frame:

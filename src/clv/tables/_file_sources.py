@@ -73,18 +73,21 @@ def readable(label: str) -> Iterator[None]:
         raise UnreadableFileError(f"{label} cannot be read; DuckDB says: {first_line}") from error
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
+def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
+    """Open a database in memory, and a private folder that goes when the database goes."""
     import duckdb
 
     connection = duckdb.connect()
+    folder = Path(tempfile.mkdtemp(prefix="clv-"))
+    weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
     # Instants in a Parquet file are in UTC; the machine's own zone must never matter.
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET temp_directory = ?", [str(Path(tempfile.gettempdir(), "clv-duckdb"))])
-    return connection
+    connection.execute("SET temp_directory = ?", [str(folder / "spilled")])
+    return connection, folder
 
 
 def _open_parquet(files: _files.Files, date: str) -> Source:
-    connection = _connect()
+    connection, _ = _connect()
     zone = _stored_zone(files.paths[0], date)
     if zone is not None:
         # DuckDB knows fixed offsets by names such as GMT+03:30 only.
@@ -177,9 +180,7 @@ def _literal(value: str) -> str:
 
 
 def _open_csv(files: _files.Files, delimiter: str | None, encoding: str) -> Source:
-    folder = Path(tempfile.mkdtemp(prefix="clv-"))
-    connection = _connect()
-    weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
+    connection, folder = _connect()
     tables = [
         _examine_csv(path, folder / str(number), delimiter, encoding)
         for number, path in enumerate(files.paths)

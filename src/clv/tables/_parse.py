@@ -111,15 +111,18 @@ def _text_amount(column: str, name: str, *, role: str, decimal: str, ascii_only:
             {right: text.str.contains(_number_pattern(decimal))},
             {number: nw.when(nw.col(right)).then(plain).otherwise(nw.lit("0")).cast(nw.Float64)},
         ),
-        problems=tuple(_text_problems(text, nw.col(right), name)),
+        problems=tuple(_text_problems(text, nw.col(right), name, decimal)),
     )
 
 
-def _text_problems(text: nw.Expr, right: nw.Expr, name: str) -> Iterator[Problem]:
+def _text_problems(text: nw.Expr, right: nw.Expr, name: str, decimal: str) -> Iterator[Problem]:
+    other = "," if decimal == "." else "."
     yield ~right & text.is_in(MISSING_WORDS), f"{name} is missing"
     yield ~right & text.str.contains(r"^[+-]?(?i:inf|infinity)$"), f"{name} is infinite"
     beside = text.str.contains("[0-9]") & text.str.contains(r"[^0-9.,+\-\s'eE]")
     yield ~right & beside, f"{name} has text beside the number (a currency?)"
+    fits = text.str.contains(_number_pattern(other))
+    yield ~right & fits, f"{name} is a number only with decimal={other!r}"
     yield ~right, f"{name} is not a number"
 
 

@@ -300,7 +300,9 @@ def _assemble(
 
 
 def _settled(applied: Frame) -> Frame:
-    """Compute what is needed once, where the engine computes at once anyway."""
+    """Let go of what is no longer needed, where the engine computes at once anyway."""
+    if isinstance(applied, nw.LazyFrame):
+        return applied
     kept = [name for name in (ID, DAY, AMOUNT, CODE, TRIMMED) if name in applied.collect_schema()]
     return applied.select(*kept)
 
@@ -338,7 +340,8 @@ def _quality(table: Source, examination: Examination, counts: dict[int, dict[str
     trimmed = int(good.get("trimmed", 0))
     notes = examination.notes
     if trimmed:
-        notes += (f"{trimmed:,} rows had invisible characters around the customer id, now removed",)
+        rows = _plural(trimmed, "row")
+        notes += (f"{rows} had invisible characters around the customer id, now removed",)
     return Quality(
         rows=read + table.broken.total(),
         used=int(good["rows"]),
