@@ -6,11 +6,15 @@ read as text throughout: a sample of the file must not decide what its values ar
 
 from __future__ import annotations
 
+import atexit
 import codecs
+import functools
+import gc
 import gzip
 import io
 import os
 import shutil
+import sys
 import tempfile
 import weakref
 import zlib
@@ -18,7 +22,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -73,10 +76,30 @@ def readable(label: str) -> Iterator[None]:
         raise UnreadableFileError(f"{label} cannot be read; DuckDB says: {first_line}") from error
 
 
+@functools.cache
+def _end_quietly() -> None:
+    """Empty narwhals' caches before the interpreter ends.
+
+    They hold DuckDB's types, and DuckDB prints a page about leaked objects at exit when somebody
+    still does.
+    """
+    atexit.register(_empty_caches, "narwhals")
+
+
+def _empty_caches(package: str) -> None:
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == package:
+            for value in list(vars(module).values()):
+                if hasattr(type(value), "cache_clear"):
+                    value.cache_clear()
+    gc.collect()
+
+
 def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
     """Open a database in memory, and a private folder that goes when the database goes."""
     import duckdb
 
+    _end_quietly()
     connection = duckdb.connect()
     folder = Path(tempfile.mkdtemp(prefix="clv-"))
     weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
@@ -106,7 +129,7 @@ def _open_parquet(files: _files.Files, date: str) -> Source:
         frame=nw.from_native(connection.sql(plain)),
         numbered=lambda: nw.from_native(connection.sql(numbered)),
         show=_show_parquet,
-        guard=partial(readable, files.label),
+        guard=functools.partial(readable, files.label),
         keep_alive=connection,
     )
 
@@ -205,13 +228,13 @@ def _open_csv(files: _files.Files, delimiter: str | None, encoding: str) -> Sour
         engine="duckdb",
         frame=nw.from_native(connection.sql(plain)),
         numbered=lambda: nw.from_native(connection.sql(numbered)),
-        show=partial(_show_csv, tables=tables),
+        show=functools.partial(_show_csv, tables=tables),
         ascii_only=all(table.structure.ascii for table in tables),
         broken=sum((table.structure.broken for table in tables), Counter()),
         records=sum(table.structure.records for table in tables),
         repeated=first.layout.repeated,
         line_number=lambda record: int(first.structure.line_numbers([record])[0]),
-        guard=partial(readable, files.label),
+        guard=functools.partial(readable, files.label),
         keep_alive=connection,
     )
 
@@ -227,7 +250,7 @@ def _examine_csv(path: Path, folder: Path, delimiter: str | None, encoding: str)
         if layout is None:
             raise UnreadableFileError(f"the file {str(path)!r} holds nothing but blank lines")
         in_place = layout.header_lines == 1 and not _is_recoded(start, encoding)
-        open_stream = partial(_in_utf8, path, start, encoding)
+        open_stream = functools.partial(_in_utf8, path, start, encoding)
         structure = _csv.inspect(open_stream, layout, folder, in_place=in_place)
     except UnicodeDecodeError as error:
         raise UnreadableFileError(
