@@ -138,19 +138,21 @@ def assert_maximum(data: DataSet, fit: Estimate) -> None:
     assert rise <= 1e-5, f"could rise by {rise:.2g}"
 
 
-def _negative(data: DataSet) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-    """The negative log-likelihood and its gradient in the logs of scaled parameters."""
+def _negative(data: DataSet) -> Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]:
+    """The negative log-likelihood and its derivatives in the logs of scaled parameters."""
     statistics = data.family.sufficient_statistics(data.history, np.ones(len(data.history[0])))
 
-    def function(point: np.ndarray) -> tuple[float, np.ndarray]:
+    def function(point: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         parameters = np.exp(point) * data.units
         with np.errstate(all="ignore"):
-            value, gradient, _ = data.family.log_likelihood_derivatives(
+            value, gradient, hessian = data.family.log_likelihood_derivatives(
                 data.family.Parameters(*parameters), statistics
             )
-        if not (np.isfinite(value) and np.isfinite(gradient).all()):
-            return 1e300, np.zeros_like(point)
-        return -value, -gradient * parameters
+            slope = gradient * parameters
+            curvature = hessian * np.outer(parameters, parameters) + np.diag(slope)
+        if not (np.isfinite(value) and np.isfinite(slope).all() and np.isfinite(curvature).all()):
+            return 1e300, np.zeros_like(point), np.eye(len(point))
+        return -value, -slope, -curvature
 
     return function
 
@@ -161,7 +163,11 @@ def best_elsewhere(data: DataSet, starts: int = 20) -> float:
     rng = np.random.default_rng(7)
     found = [
         optimize.minimize(
-            function, rng.normal(0, 3, k), jac=True, bounds=[(-WALL, WALL)] * k, method="L-BFGS-B"
+            lambda point: function(point)[:2],
+            rng.normal(0, 3, k),
+            jac=True,
+            bounds=[(-WALL, WALL)] * k,
+            method="L-BFGS-B",
         ).fun
         for _ in range(starts)
     ]
@@ -190,28 +196,35 @@ def profile(data: DataSet, point: np.ndarray, index: int, value: float) -> float
     function = _negative(data)
     free = [i for i in range(len(point)) if i != index]
 
-    def held(others: np.ndarray) -> tuple[float, np.ndarray]:
-        whole = np.insert(others, index, value)
-        height, slope = function(whole)
-        return height, slope[free]
+    def held(others: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        height, slope, curvature = function(np.insert(others, index, value))
+        return height, slope[free], curvature[np.ix_(free, free)]
 
     shift = value - point[index]
     rng = np.random.default_rng(11)
     starts = [point[free], point[free] + shift, point[free] - shift]
     starts += [rng.normal(0, 3, len(free)) for _ in range(4)]
-    # the others may follow as far
-    reach = WALL + 6.0
-    found = [
-        optimize.minimize(
-            held,
+    reach = WALL + 6.0  # the others may follow as far
+    found = []
+    for start in starts:
+        rough = optimize.minimize(
+            lambda others: held(others)[:2],
             np.clip(start, -reach, reach),
             jac=True,
             bounds=[(-reach, reach)] * len(free),
             method="L-BFGS-B",
             options={"ftol": 1e-15, "gtol": 1e-9},
-        ).fun
-        for start in starts
-    ]
+        )
+        # along a narrow ridge L-BFGS stops early
+        fine = optimize.minimize(
+            lambda others: held(others)[0],
+            rough.x,
+            jac=lambda others: held(others)[1],
+            hess=lambda others: held(others)[2],
+            method="trust-exact",
+            options={"gtol": 1e-7},
+        )
+        found += [rough.fun, fine.fun]
     return -float(min(found))
 
 
