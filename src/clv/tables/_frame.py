@@ -288,6 +288,25 @@ def _series_of(engine: str, name: str, values: Column) -> Any:
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
+def levels_of(texts: AnyArray) -> tuple[FloatArray, tuple[str, ...]]:
+    """The distinct texts of a column in ascending order, and the place of each row's among them.
+
+    Examples
+    --------
+    >>> levels_of(np.array(["web", "shop", "web"], dtype=object))
+    (array([1., 0., 1.]), ('shop', 'web'))
+    """
+    import pyarrow as pa
+
+    coded = pa.array(texts, type=pa.large_string()).dictionary_encode()
+    levels = coded.dictionary.to_pylist()
+    order = sorted(range(len(levels)), key=levels.__getitem__)
+    place = np.empty(len(levels), dtype=np.float64)
+    place[order] = np.arange(len(levels))
+    codes = _read_only(place[coded.indices.to_numpy()])
+    return codes, tuple(levels[i] for i in order)
+
+
 def counted(number: int, one: str, many: str) -> str:
     """A number and the word that fits it."""
     return f"{number:,} {one if number == 1 else many}"

@@ -8,7 +8,8 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from clv.errors import DataError, MissingColumnError, UnsupportedFrameError
+from clv.errors import DataError
+from clv.tables._matching import customers_frame, rows_of_customers
 
 Floats = NDArray[np.float64]
 
@@ -96,53 +97,8 @@ def match_customers(customer_ids: Any, customers: Any) -> MatchedCustomers:
     >>> match_customers(pd.Series(["a", "b", "c"]), customers).numbers("acquisition_cost")
     array([ 9.,  4., nan])
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        frame = nw.from_native(customers)
-    except TypeError as error:
-        raise UnsupportedFrameError(
-            f"customers is a {type(customers).__name__}, which is no data frame that is known; "
-            "give a pandas, Polars or PyArrow frame"
-        ) from error
-    table = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-    for column in ("customer_id", "acquisition_cost"):
-        if column not in table.columns:
-            raise MissingColumnError(
-                f"the customers table has no column {column!r}; it has {', '.join(table.columns)}"
-            )
-    ours, theirs = (
-        nw.from_native(ids, series_only=True).to_arrow()
-        for ids in (customer_ids, table["customer_id"].to_native())
-    )
-    try:
-        theirs = theirs.cast(ours.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(
-            f"customer_id is {theirs.type} in the customers table and {ours.type} in the "
-            "transactions; make them the same"
-        ) from error
-    if isinstance(theirs, pa.ChunkedArray):
-        theirs = theirs.combine_chunks()
-    twice = len(theirs) - pc.count_distinct(theirs, mode="all").as_py()
-    if twice:
-        counts = pc.value_counts(theirs)
-        repeated = counts.filter(pc.greater(counts.field("counts"), 1))
-        raise DataError(
-            f"customer_id occurs more than once in {twice:,} rows of the customers table, the "
-            f"first is {repeated[0]['values'].as_py()!r}; keep one row per customer"
-        )
-    row = pc.fill_null(pc.index_in(ours, value_set=theirs), -1)
-    matched = row.to_numpy().astype(np.int64)
-    if not np.any(matched >= 0):
-        raise DataError(
-            f"no customer_id of the customers table is in the transactions: they look like "
-            f"{theirs[0].as_py()!r} there and {ours[0].as_py()!r} here"
-            if len(theirs)
-            else "the customers table is empty"
-        )
-    return MatchedCustomers(table, matched)
+    table = customers_frame(customers, "customer_id", "acquisition_cost")
+    return MatchedCustomers(table, rows_of_customers(customer_ids, table["customer_id"]))
 
 
 def _numbers(table: nw.DataFrame[Any], column: str) -> Floats:

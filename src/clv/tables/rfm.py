@@ -6,9 +6,8 @@ say them twice, or differently.
 
 from __future__ import annotations
 
-import hashlib
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -17,8 +16,10 @@ import numpy as np
 
 from clv.errors import DataError
 from clv.numerics.compress import Compressed, compress
+from clv.tables._covariates import check_names, read_covariates
 from clv.tables._day import day_number, parse_day
-from clv.tables._frame import FloatArray, Table, counted
+from clv.tables._fingerprint import HASHED, fingerprint
+from clv.tables._frame import FloatArray, Table, counted, levels_of
 from clv.tables._period import observation_period
 from clv.tables._ready_made import read_ready_made
 from clv.tables._summary import summarise
@@ -27,6 +28,11 @@ from clv.tables.transactions import Transactions
 from clv.units import DAYS_PER_UNIT, TimeUnit, check_time_unit
 
 _HOLDOUT_COLUMNS = ("holdout_purchases", "holdout_spend")
+_COLUMNS = (
+    *("customer_id", "frequency", "recency", "T", "monetary_value", "mean_purchase_value"),
+    *("total_value", "sum_log_intervals", "first_purchase", "last_purchase"),
+    *_HOLDOUT_COLUMNS,
+)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -64,6 +70,8 @@ class RFM(Table):
         What was left out, and refunds that matched nothing, in words.
     unmatched_refunds
         How many customers, and how much.
+    covariates
+        Names of the columns that `with_covariates` added.
     """
 
     time_unit: TimeUnit = "week"
@@ -71,6 +79,7 @@ class RFM(Table):
     calibration_period_end: date | None = None
     notes: tuple[str, ...] = ()
     unmatched_refunds: UnmatchedRefunds = NONE_UNMATCHED
+    covariates: tuple[str, ...] = ()
 
     @property
     def customer_ids(self) -> Any:
@@ -111,8 +120,76 @@ class RFM(Table):
         array([2.])
         """
         if columns not in self._distinct:
-            self._distinct[columns] = compress([self.array(name) for name in columns])
+            self._distinct[columns] = compress([self.numbers(name) for name in columns])
         return self._distinct[columns]
+
+    def numbers(self, column: str) -> FloatArray:
+        """One column (n,) as numbers: of a column of texts, the place of each in `levels`."""
+        if column in self._coded:
+            return self._coded[column][0]
+        if self.values(column).dtype.kind != "O":
+            return self.array(column)
+        self._coded[column] = levels_of(self.values(column))
+        return self._coded[column][0]
+
+    def levels(self, column: str) -> tuple[str, ...] | None:
+        """The distinct texts of a column in ascending order; None for a column of numbers."""
+        self.numbers(column)
+        return self._coded[column][1] if column in self._coded else None
+
+    @cached_property
+    def _coded(self) -> dict[str, tuple[FloatArray, tuple[str, ...]]]:
+        return {}
+
+    def with_covariates(
+        self, customers: Any, columns: Sequence[str], *, customer_id: str = "customer_id"
+    ) -> RFM:
+        """A new table that also knows these columns of a customers table.
+
+        Parameters
+        ----------
+        customers
+            Data frame of any engine with a row for each customer of this table, in any order;
+            rows of others are left alone.
+        columns
+            Names of its columns to take: numbers, or texts, categories and true/false, whose
+            levels models tell apart. They must be known at the end of the calibration: what
+            customers did later would let a model see what it is to predict.
+        customer_id
+            Name of its column with ids.
+
+        Returns
+        -------
+        RFM
+            With the columns, in this order; a covariate of the same name is replaced.
+
+        Raises
+        ------
+        MissingColumnError, UnsupportedFrameError
+            If `customers` is no data frame, or lacks a column.
+        DataError
+            If a customer is not in it or there twice, a value is missing or not finite, or a
+            name is that of a column every table has.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"customer_id": ["a", "b"], "frequency": 0, "recency": 0.0,
+        ...                       "T": 38.0})
+        >>> known = pd.DataFrame({"customer_id": ["b", "a"], "channel": ["web", "shop"]})
+        >>> rfm = rfm_table(frame, time_unit="week").with_covariates(known, ["channel"])
+        >>> rfm.to_pandas()["channel"].tolist()
+        ['shop', 'web']
+        """
+        own = [name for name in self.data if name not in self.covariates]
+        wanted = check_names(columns, (*own, *_COLUMNS))
+        found = read_covariates(self.customer_ids, customers, wanted, customer_id)
+        kept = {name: values for name, values in self.data.items() if name not in found}
+        return replace(
+            self,
+            **Table.parts({**kept, **found}, like=self),
+            covariates=(*(name for name in self.covariates if name not in found), *found),
+        )
 
     @property
     def compressed(self) -> Compressed:
@@ -137,9 +214,14 @@ class RFM(Table):
     def fingerprint(self) -> str:
         """Hash of the content, customer ids left out; the order of the rows does not matter.
 
+        Covariates are left out too, so that models with and without them can be seen to rest on
+        the same customers.
+
         Money enters rounded, because sums of the same amounts differ in their last digits.
         """
-        return _fingerprint(self)
+        columns = {name: self.array(name) for name in HASHED if name in self.data}
+        period = (str(self.observation_period_end), str(self.calibration_period_end))
+        return fingerprint(columns, (len(self), self.time_unit, period))
 
     def _title(self) -> str:
         title = (
@@ -349,37 +431,3 @@ def rfm_table(
         calibration_period_end=cut,
         notes=tuple(table.notes),
     )
-
-
-def _fingerprint(rfm: RFM) -> str:
-    """Sum over rows of a hash of each row, hashed with what holds for all rows."""
-    hashed = np.zeros(len(rfm), dtype=np.uint64)
-    part = np.empty(len(rfm), dtype=np.uint64)
-    multiplier = 0x9E3779B97F4A7C15
-    for name in ("frequency", "recency", "T", "monetary_value", "total_value"):
-        if name in rfm.data:
-            bits = _rounded(rfm, name).view(np.uint64)
-            hashed += np.multiply(bits, np.uint64(multiplier), out=part)
-        multiplier = (multiplier * 0xD1342543DE82EF95 + 1) % 2**64 | 1
-    for shift in (32, 29):
-        hashed ^= np.right_shift(hashed, np.uint64(shift), out=part)
-        hashed *= np.uint64(0xBF58476D1CE4E5B9)
-    total = int(np.add.reduce(hashed))
-    period = (str(rfm.observation_period_end), str(rfm.calibration_period_end))
-    content = repr((total, len(rfm), rfm.time_unit, period))
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _rounded(rfm: RFM, name: str) -> FloatArray:
-    """A column without missing values; money without the digits that summing leaves open."""
-    values = rfm.array(name)
-    if not name.endswith("_value"):
-        return values
-    filled = np.nan_to_num(values, nan=0.0)
-    if name == "monetary_value":
-        filled *= rfm.array("frequency")
-    largest = float(np.abs(filled).max(initial=0.0))
-    decimals = 6 if largest < 1e6 else max(0, 12 - math.ceil(math.log10(largest)))
-    np.round(filled, decimals, out=filled)
-    filled += 0.0
-    return filled
