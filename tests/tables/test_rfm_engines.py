@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from builders import ENGINES, lines, on, read
 
+from clv.tables import _days
 from clv.tables.rfm import RFM, rfm_summary
 from clv.tables.transactions import Transactions
 
@@ -180,6 +181,31 @@ def test_engines_agree_on_many_customers_every_time(engine):
             else:
                 assert ours.equals(theirs), column
         assert rfm.fingerprint == fingerprint
+
+
+@pytest.mark.parametrize("engine", ["polars lazy", "duckdb"])
+def test_collapsing_in_the_engine_changes_nothing(engine, monkeypatch):
+    """What is done with more lines than memory should be spent on."""
+    expected = rfm_summary(read(cdnow("master")), observation_period_end="1998-06-30")
+    handed_over = []
+    monkeypatch.setattr(_days, "COLLAPSE_ABOVE", 1_000)
+    collect = _days.collect
+    monkeypatch.setattr(
+        _days, "collect", lambda frame: handed_over.append(f := collect(frame)) or f
+    )
+    ours = rfm_summary(read(cdnow("master"), engine), observation_period_end="1998-06-30")
+    assert "lowest" in handed_over[0].columns
+    assert len(handed_over[0]) < cdnow("master").num_rows
+    assert ours.fingerprint == expected.fingerprint
+
+
+def test_ids_that_are_few_among_many_numbers():
+    ids = [2**60, -(2**60), 5, 2**60]
+    rfm = rfm_summary(
+        lines(*((i, day, 1.0) for day, i in enumerate(ids))), observation_period_end=on(9)
+    )
+    assert rfm.to_arrow()["customer_id"].to_pylist() == [-(2**60), 5, 2**60]
+    assert rfm.array("frequency").tolist() == [0, 0, 1]
 
 
 @cache

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clv.numerics.ordering import ascending_order
 from clv.units import DAYS_PER_UNIT
 
 FloatArray = npt.NDArray[np.float64]
@@ -204,7 +205,7 @@ def _distinct_by_counting(key: IntArray, size: int) -> tuple[IntArray, FloatArra
 
 
 def _distinct_by_sorting(key: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
-    order = _ascending_order(key)
+    order = ascending_order(key)
     ordered = key[order]
     is_new = np.empty(key.size, dtype=np.bool_)
     is_new[0] = True
@@ -220,16 +221,6 @@ def _distinct_by_sorting(key: IntArray) -> tuple[IntArray, FloatArray, IntArray]
 
 def _index_dtype(size: int) -> type[np.signedinteger]:
     return np.int32 if size <= _LARGEST_INT32 else np.int64
-
-
-def _ascending_order(key: IntArray) -> npt.NDArray[np.intp]:
-    """Indices that sort keys >= 0: numpy sorts sixteen bits stably by counting."""
-    bits = int(key.max()).bit_length()
-    order = np.argsort(key.astype(np.uint16), kind="stable")
-    for shift in range(16, bits, 16):
-        digit = np.right_shift(key, shift).astype(np.uint16 if bits - shift > 8 else np.uint8)
-        order = order[np.argsort(digit[order], kind="stable")]
-    return order
 
 
 def _compress_wide(arrays: Sequence[FloatArray]) -> Compressed:

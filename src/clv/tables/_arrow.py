@@ -37,3 +37,25 @@ def take(series: nw.Series[Any], rows: npt.NDArray[np.int64]) -> nw.Series[Any]:
     )
     taken = nw.to_native(series).take(places)
     return nw.from_native(taken, series_only=True)
+
+
+def dictionary(
+    series: nw.Series[Any],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The distinct texts of a column without missing ones, by number.
+
+    Returns
+    -------
+    tuple
+        The numbers of the distinct texts in ascending order of the texts, and the number of each
+        element (n,).
+    """
+    import pyarrow as pa
+
+    column = series.cast(nw.String).to_arrow()
+    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    encoded = chunked.dictionary_encode().unify_dictionaries()
+    texts = encoded.chunk(0).dictionary
+    codes = [np.from_dlpack(chunk.indices) for chunk in encoded.chunks]
+    order = np.from_dlpack(pa.compute.sort_indices(texts))
+    return order.astype(np.int64), np.concatenate(codes)

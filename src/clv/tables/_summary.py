@@ -1,25 +1,25 @@
-"""The pass behind `clv.rfm_summary`: from lines to the columns of an RFM table.
+"""The pass behind `clv.rfm_summary`: from days of purchase to the columns of an RFM table.
 
-The engine of the data does what engines are good at: it collapses lines into one row per
-customer and day, and puts them in order. That is one narwhals expression for every engine.
 What depends on order (intervals, first purchases, refunds, the cut between calibration and
-holdout) is one pass over these ordered rows in numpy, so that it cannot differ between
-engines, and needs neither windows nor joins. The pass works on any run of whole customers.
+holdout) is worked out here in numpy, for runs of whole customers that stay in the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-import narwhals as nw
 import numpy as np
 
 from clv.errors import NoUsableRowsError
-from clv.tables._arrow import as_numpy, take
-from clv.tables._frame import AnyArray, FloatArray, collect, counted
+from clv.tables._arrow import take
+from clv.tables._days import Days
+from clv.tables._frame import AnyArray, FloatArray, counted
 from clv.tables.refunds import BoolArray, IntArray, UnmatchedRefunds, net_refunds
 
-Lines = nw.DataFrame[Any] | nw.LazyFrame[Any]
+#: Days that are worked on at a time, and however many more the last customer has.
+RUN = 32_768
 
 
 class Summary(NamedTuple):
@@ -30,13 +30,13 @@ class Summary(NamedTuple):
     notes: list[str]
 
 
-def summarise(lines: Lines, end: int, cut: int | None, days_per_unit: float) -> Summary:
+def summarise(days: Days, end: int, cut: int | None, days_per_unit: float) -> Summary:
     """The columns of `clv.tables.rfm.RFM`, sorted by customer.
 
     Parameters
     ----------
-    lines
-        ``customer_id``, ``day`` and ``amount``, as in `Transactions`.
+    days
+        Days of purchase up to `end`.
     end, cut
         Last day observed, and last day of the calibration if there is a holdout.
     days_per_unit
@@ -47,77 +47,69 @@ def summarise(lines: Lines, end: int, cut: int | None, days_per_unit: float) -> 
     NoUsableRowsError
         If no customer is left.
     """
-    days = purchase_days(lines, end)
     horizon = end if cut is None else cut
-    is_known = days.day <= horizon
-    # A refund is netted within its side of the cut only.
-    group = days.customer if cut is None else 2 * days.customer + ~is_known
-    netted = net_refunds(group, days.value, days.lowest)
-    known = _select(days, netted.value, is_known & netted.is_purchase)
-    if known.customer.size == 0:
-        refunded = " that was not refunded" if bool(is_known.any()) else ""
+    parts = [_summarise_run(run, horizon, cut is not None, days_per_unit) for run in _runs(days)]
+    seen = sum(part.seen for part in parts)
+    columns: dict[str, Any] = {
+        name: np.concatenate([part.columns[name] for part in parts])
+        for name in (parts[0].columns if parts else ())
+    }
+    kept: IntArray = columns.pop("customer") if parts else np.empty(0, np.int64)
+    if not kept.size:
+        refunded = " that was not refunded" if seen else ""
         raise NoUsableRowsError(
             f"no customer is left: nobody had a purchase by {np.datetime64(horizon, 'D')}"
             f"{refunded}; check the dates and amounts"
         )
+    unmatched = UnmatchedRefunds(
+        sum(part.unmatched.customers for part in parts),
+        sum(part.unmatched.amount for part in parts),
+    )
+    ids = days.ids if kept.size == len(days.ids) else take(days.ids, kept)
+    notes = _left_out(len(days.ids) - seen, seen - kept.size, horizon) + _unmatched_note(unmatched)
+    return Summary({"customer_id": ids, **columns}, unmatched, notes)
+
+
+def _runs(days: Days) -> Iterator[Days]:
+    """Whole customers, some `RUN` days at a time."""
+    starts = _starts(days.customer)
+    edges = starts[np.searchsorted(starts, np.arange(0, days.day.size, RUN), side="right") - 1]
+    borders = [*np.unique(edges).tolist(), days.day.size]
+    for first, last in pairwise(borders):
+        rows = slice(first, last)
+        yield Days(days.ids, *(column[rows] for column in days[1:]))  # type: ignore[arg-type]
+
+
+# -- one run ---------------------------------------------------------------------------------
+
+
+class _Part(NamedTuple):
+    """What a run of customers contributes."""
+
+    columns: dict[str, AnyArray]  #: of the table, and "customer", the index into the ids
+    unmatched: UnmatchedRefunds
+    seen: int  #: customers with something on or before the horizon
+
+
+def _summarise_run(days: Days, horizon: int, with_holdout: bool, days_per_unit: float) -> _Part:
+    is_known = days.day <= horizon
+    # A refund is netted within its side of the cut only.
+    group = 2 * days.customer + ~is_known if with_holdout else days.customer
+    netted = net_refunds(group, days.value, days.lowest)
+    known = _select(days, netted.value, is_known & netted.is_purchase)
     starts = _starts(known.customer)
-    customer = known.customer[starts]
-    columns: dict[str, Any] = {
-        "customer_id": take(days.ids, customer),
+    columns = {
+        "customer": known.customer[starts],
         **_known_columns(known, starts, horizon, days_per_unit),
     }
-    if cut is not None:
-        columns |= _holdout_columns(days, ~is_known, netted.is_purchase, customer)
+    if with_holdout:
+        columns |= _holdout_columns(days, ~is_known, netted.is_purchase, columns["customer"])
     unmatched = _unmatched(days.customer, np.where(is_known, netted.unmatched, 0.0))
-    notes = _left_out(days, is_known, customer.size, horizon) + _unmatched_note(unmatched)
-    return Summary(columns, unmatched, notes)
-
-
-# -- days of purchase ------------------------------------------------------------------------
-
-
-class Days(NamedTuple):
-    """One element per customer and day, in the order of customers and then of days."""
-
-    ids: Any  #: narwhals series of the distinct customer ids
-    customer: IntArray  #: index into `ids`
-    day: IntArray
-    value: FloatArray  #: sum of the day's amounts
-    lowest: FloatArray  #: the lowest of them
-
-
-def purchase_days(lines: Lines, end: int) -> Days:
-    collapsed = (
-        lines.filter(nw.col("day") <= end)
-        .group_by("customer_id", "day")
-        .agg(nw.col("amount").sum().alias("value"), nw.col("amount").min().alias("lowest"))
-        .sort("customer_id", "day")
-    )
-    frame = collect(collapsed)
-    ids = frame["customer_id"]
-    is_start = _is_start(ids)
-    return Days(
-        ids=take(ids, np.flatnonzero(is_start)),
-        customer=np.cumsum(is_start) - 1,
-        day=as_numpy(frame["day"]).astype(np.int64, copy=False),
-        value=as_numpy(frame["value"]),
-        lowest=as_numpy(frame["lowest"]),
-    )
-
-
-def _is_start(ids: nw.Series[Any]) -> BoolArray:
-    """Where a sorted id differs from the one before it."""
-    is_start = np.ones(len(ids), dtype=np.bool_)
-    if ids.dtype.is_integer():
-        # Not by shifting the series: pandas would make floats of large integers.
-        values = as_numpy(ids)
-        np.not_equal(values[1:], values[:-1], out=is_start[1:])
-    elif len(ids) > 1:
-        is_start[1:] = (ids.tail(len(ids) - 1) != ids.head(len(ids) - 1)).to_numpy()
-    return is_start
+    return _Part(columns, unmatched, _starts(days.customer[is_known]).size)
 
 
 def _starts(customer: IntArray) -> IntArray:
+    """Where a customer's days begin."""
     return np.flatnonzero(np.diff(customer, prepend=-1))
 
 
@@ -135,48 +127,59 @@ def _select(days: Days, value: FloatArray, rows: BoolArray) -> _Purchases:
     return _Purchases(days.customer[rows], days.day[rows], value[rows])
 
 
-# -- columns ---------------------------------------------------------------------------------
-
-
 def _known_columns(
-    purchases: _Purchases, starts: IntArray, cut: int, days_per_unit: float
+    purchases: _Purchases, starts: IntArray, horizon: int, days_per_unit: float
 ) -> dict[str, AnyArray]:
     count = np.diff(starts, append=purchases.day.size)
     frequency = count - 1
     first = purchases.day[starts]
     last = purchases.day[starts + frequency]
-    total = np.add.reduceat(purchases.value, starts)
-
-    repeat = purchases.value.copy()
-    repeat[starts] = 0.0
-    interval = np.diff(purchases.day, prepend=0)
-    interval[starts] = 0
-    log_interval = np.log(np.arange(int(interval.max()) + 1).clip(1) / days_per_unit)
-    log_interval[0] = 0.0
-
-    has_repeats = frequency > 0
-    mean_repeat = np.full(frequency.size, np.nan)
-    np.divide(np.add.reduceat(repeat, starts), frequency, out=mean_repeat, where=has_repeats)
+    total = _sums(purchases.value, starts)
     return {
         "frequency": frequency,
         "recency": (last - first) / days_per_unit,
-        "T": (cut - first) / days_per_unit,
-        "monetary_value": mean_repeat,
+        "T": (horizon - first) / days_per_unit,
+        "monetary_value": _mean_repeat(purchases.value, starts, frequency),
         "mean_purchase_value": total / count,
         "total_value": total,
-        "sum_log_intervals": np.add.reduceat(log_interval[interval], starts),
+        "sum_log_intervals": _sums(_log_intervals(purchases.day, starts, days_per_unit), starts),
         "first_purchase": first.astype("datetime64[D]"),
         "last_purchase": last.astype("datetime64[D]"),
     }
 
 
+def _sums(values: FloatArray, starts: IntArray) -> FloatArray:
+    return np.add.reduceat(values, starts) if starts.size else np.empty(0)
+
+
+def _mean_repeat(value: FloatArray, starts: IntArray, frequency: IntArray) -> FloatArray:
+    repeat = value.copy()
+    repeat[starts] = 0.0
+    mean = np.full(frequency.size, np.nan)
+    np.divide(_sums(repeat, starts), frequency, out=mean, where=frequency > 0)
+    return mean
+
+
+def _log_intervals(day: IntArray, starts: IntArray, days_per_unit: float) -> FloatArray:
+    """Of each day of purchase, ln(time since the one before); 0 for the first."""
+    interval = np.diff(day, prepend=0)
+    interval[starts] = 1
+    logs = np.log(interval)
+    logs -= np.log(days_per_unit)
+    logs[starts] = 0.0
+    return logs
+
+
 def _holdout_columns(
-    days: Days, is_holdout: BoolArray, is_purchase: BoolArray, customer: IntArray
+    days: Days, is_holdout: BoolArray, is_purchase: BoolArray, customer: AnyArray
 ) -> dict[str, AnyArray]:
-    size = len(days.ids)
-    purchases = np.bincount(days.customer[is_holdout & is_purchase], minlength=size)
-    spend = np.bincount(days.customer[is_holdout], weights=days.value[is_holdout], minlength=size)
-    return {"holdout_purchases": purchases[customer], "holdout_spend": spend[customer]}
+    first = int(days.customer[0])
+    who = days.customer - first
+    size = int(who[-1]) + 1
+    purchases = np.bincount(who[is_holdout & is_purchase], minlength=size)
+    spend = np.bincount(who[is_holdout], weights=days.value[is_holdout], minlength=size)
+    rows = customer - first
+    return {"holdout_purchases": purchases[rows], "holdout_spend": spend[rows]}
 
 
 # -- what is left out ------------------------------------------------------------------------
@@ -198,9 +201,7 @@ def _unmatched_note(unmatched: UnmatchedRefunds) -> list[str]:
     return [note]
 
 
-def _left_out(days: Days, is_known: BoolArray, kept: int, horizon: int) -> list[str]:
-    seen = len(days.ids) if is_known.all() else _starts(days.customer[is_known]).size
-    late, refunded = len(days.ids) - seen, seen - kept
+def _left_out(late: int, refunded: int, horizon: int) -> list[str]:
     notes = []
     if late:
         notes.append(

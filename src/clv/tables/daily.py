@@ -8,7 +8,7 @@ import numpy as np
 
 from clv.errors import DataError
 from clv.tables._day import day_number
-from clv.tables._summary import purchase_days
+from clv.tables._days import purchase_days
 from clv.tables.refunds import FloatArray, net_refunds
 from clv.tables.rfm import RFM
 from clv.tables.transactions import Transactions
@@ -69,7 +69,7 @@ def daily_purchases(transactions: Transactions, rfm: RFM) -> DailyPurchases:
         )
     end = day_number(rfm.observation_period_end)
     cut = day_number(rfm.calibration_period_end or rfm.observation_period_end)
-    days = purchase_days(transactions.lines, end)
+    days = purchase_days(transactions, end)
     is_known = days.day <= cut
     netted = net_refunds(2 * days.customer + ~is_known, days.value, days.lowest)
     is_purchase = netted.is_purchase

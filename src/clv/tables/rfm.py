@@ -18,6 +18,7 @@ from clv.errors import DataError
 from clv.numerics.compress import Compressed, compress
 from clv.tables._covariates import check_names, read_covariates
 from clv.tables._day import day_number, parse_day
+from clv.tables._days import purchase_days
 from clv.tables._fingerprint import HASHED, fingerprint
 from clv.tables._frame import FloatArray, Table, counted, levels_of
 from clv.tables._period import observation_period
@@ -310,7 +311,7 @@ def rfm_summary(
     unit = check_time_unit(time_unit)
     period = observation_period(transactions, observation_period_end, calibration_period_end)
     summary = summarise(
-        transactions.lines,
+        purchase_days(transactions, day_number(period.end)),
         end=day_number(period.end),
         cut=None if period.cut is None else day_number(period.cut),
         days_per_unit=DAYS_PER_UNIT[unit],
