@@ -22,7 +22,7 @@ def fitted_text(fitted: Fitted) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([_headline(fitted), *table, _footer(fitted), *fitted.notes])
+    return "\n".join([_headline(fitted), *table, _footer(fitted), *_remarks(fitted)])
 
 
 def fitted_html(fitted: Fitted) -> str:
@@ -32,7 +32,7 @@ def fitted_html(fitted: Fitted) -> str:
     lines = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body
     )
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in fitted.notes)
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in _remarks(fitted))
     return (
         f"<div><p><b>{html.escape(_headline(fitted))}</b></p>"
         f"<table><thead><tr>{header}</tr></thead><tbody>{lines}</tbody></table>"
@@ -56,6 +56,11 @@ def _footer(fitted: Fitted) -> str:
     )
 
 
+def _remarks(fitted: Fitted) -> list[str]:
+    """What covariates do, and what a user should know."""
+    return [*map(str, fitted.effects()), *fitted.notes]
+
+
 def _rows(fitted: Fitted) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("parameter", "estimate", "std. error", "meaning")]
     errors = fitted.standard_errors
@@ -69,4 +74,16 @@ def _rows(fitted: Fitted) -> list[tuple[str, ...]]:
                 fitted.family.PARAMETERS[name].meaning,
             )
         )
+    if fitted.design is not None:
+        for label, row in fitted.coefficients.iterrows():
+            base = "" if row["base"] is None else f", base {row['base']}"
+            error = row["standard_error"]
+            rows.append(
+                (
+                    str(label),
+                    f"{row['coefficient']:.6g}",
+                    f"{error:.4g}" if np.isfinite(error) else row["note"].split(":")[0],
+                    f"coefficient of {row['covariate']}{base}",
+                )
+            )
     return rows

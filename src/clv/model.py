@@ -7,13 +7,15 @@ new model.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from functools import cache
+from inspect import cleandoc
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from clv import families
-from clv.errors import BoundaryWarning, DataError, FitError
+from clv.errors import BoundaryWarning, DataError, FitError, MissingColumnError
 from clv.fitted import (
     HISTORY_COLUMNS,
     Fitted,
@@ -21,7 +23,10 @@ from clv.fitted import (
     FittedSpend,
     spend_columns,
 )
+from clv.inference.covariates import CovariateFit, maximize_with_covariates
+from clv.inference.design import Column
 from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
+from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory, SpendHistory
 from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
@@ -37,9 +42,55 @@ class Model:
     """
 
     family: ClassVar[Any]
+    #: names of covariates by the group of parameters that they move
+    groups: Mapping[str, tuple[str, ...]] = {}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        given = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        return f"{type(self).__name__}({given})"
+
+    def _arguments(self) -> dict[str, Any]:
+        """What the model was told, as its constructor takes it."""
+        return {f"{group}_covariates": list(names) for group, names in self.groups.items()}
+
+    def _take_covariates(self, **groups: Sequence[str]) -> None:
+        """Check and keep the names of covariates."""
+        moved = getattr(self.family, "COVARIATES", {})
+        found: dict[str, tuple[str, ...]] = {}
+        for group, given in groups.items():
+            names = (given,) if isinstance(given, str) else tuple(given)
+            if names and group not in moved:
+                raise DataError(
+                    f"{self.family.TITLE} takes no covariates on {_GROUPS[group]}"
+                    + (
+                        f", only on {' and '.join(_GROUPS[g] for g in moved)}"
+                        if moved
+                        else f"; models that do are {', '.join(_with_covariates(group))}"
+                    )
+                )
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise DataError(f"{', '.join(twice)}: named more than once as a covariate")
+            if names:
+                found[group] = names
+        self.groups = found
+
+    def _maximize(
+        self, rfm: RFM, history: Any, weights: Array, scales: Mapping[str, float], numbers: Any
+    ) -> CovariateFit:
+        """The fit; `numbers` are the values of covariates by name, as in `RFM.numbers`."""
+        if not self.groups:
+            return CovariateFit(None, maximize(self.family, history, weights, scales), ())
+        columns = {
+            name: Column(values, rfm.levels(name), _most_frequent(rfm, name))
+            for name, values in numbers.items()
+        }
+        return maximize_with_covariates(self.family, history, weights, scales, columns, self.groups)
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of all covariates, each once."""
+        return tuple(dict.fromkeys(name for names in self.groups.values() for name in names))
 
     def _check(self, rfm: RFM, method: str) -> None:
         if not isinstance(rfm, RFM):
@@ -50,10 +101,30 @@ class Model:
             )
         if method != "mle":
             raise DataError(f"method {method!r} is not known; there is 'mle'")
+        missing = [name for name in self.covariates if name not in rfm.data]
+        if missing:
+            raise MissingColumnError(
+                f"the table has no covariate {', '.join(missing)}; add it with "
+                f"rfm.with_covariates(customers, {missing})"
+            )
 
 
 class PurchaseModel(Model):
-    """A model of when customers buy and when they leave."""
+    """A model of when customers buy and when they leave.
+
+    Parameters
+    ----------
+    purchase_covariates
+        Names of columns, added with ``rfm.with_covariates``, that change how often customers
+        buy.
+    dropout_covariates
+        Names of those that change how they leave; the same or others.
+    """
+
+    def __init__(
+        self, purchase_covariates: Sequence[str] = (), dropout_covariates: Sequence[str] = ()
+    ) -> None:
+        self._take_covariates(purchase=purchase_covariates, dropout=dropout_covariates)
 
     def fit(
         self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
@@ -89,8 +160,9 @@ class PurchaseModel(Model):
         """
         self._check(rfm, method)
         family = self.family
-        rows = rfm.distinct(*HISTORY_COLUMNS)
-        history = PurchaseHistory(*rows.columns)
+        rows = rfm.distinct(*HISTORY_COLUMNS, *self.covariates)
+        known = len(HISTORY_COLUMNS)
+        history = PurchaseHistory(*rows.columns[:known])
         if len(rfm) < 2:
             raise FitError(
                 f"{family.TITLE} cannot be fitted to one customer: its parameters describe how "
@@ -103,13 +175,12 @@ class PurchaseModel(Model):
                 "come back. Use a longer period, or check that customer ids repeat"
             )
         mean_age = dot(rows.weights, history.T) / len(rfm)
-        estimate = maximize(family, history, rows.weights, {"time": mean_age})
-        remarks = getattr(family, "remarks", lambda *_: ())(
-            family.Parameters(*estimate.parameters), history, rows.weights
-        )
+        numbers = dict(zip(self.covariates, rows.columns[known:], strict=True))
+        fit = self._maximize(rfm, history, rows.weights, {"time": mean_age}, numbers)
+        remarks = _remarks(family, fit.estimate, history, rows.weights)
         return cast(
             FittedPurchases,
-            _assemble(FittedPurchases, family, estimate, rfm, len(rfm), draws, seed, remarks, {}),
+            _assemble(FittedPurchases, family, fit, rfm, len(rfm), draws, seed, remarks, {}),
         )
 
 
@@ -121,15 +192,19 @@ class SpendModel(Model):
     purchases
         "repeat": repeat purchases only, the convention of the literature; "all": the first
         purchase counts too, so that customers who bought once are not all alike.
+    covariates
+        Names of columns, added with ``rfm.with_covariates``, that change what customers spend.
     """
 
-    def __init__(self, purchases: SpendBasis = "repeat") -> None:
+    def __init__(self, purchases: SpendBasis = "repeat", covariates: Sequence[str] = ()) -> None:
         if purchases not in ("repeat", "all"):
             raise DataError(f"purchases must be 'repeat' or 'all', not {purchases!r}")
         self.purchases = purchases
+        self._take_covariates(spend=covariates)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(purchases={self.purchases!r})"
+    def _arguments(self) -> dict[str, Any]:
+        given: dict[str, Any] = {"purchases": self.purchases}
+        return given | ({"covariates": list(self.covariates)} if self.covariates else {})
 
     def fit(
         self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
@@ -162,10 +237,9 @@ class SpendModel(Model):
         history = SpendHistory(count[usable], mean[usable])
         weights = np.ones(len(history.purchases))
         pooled = dot(history.purchases, history.mean_value) / float(history.purchases.sum())
-        estimate = maximize(family, history, weights, {"money": pooled})
-        remarks = getattr(family, "remarks", lambda *_: ())(
-            family.Parameters(*estimate.parameters), history, weights
-        )
+        numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
+        fit = self._maximize(rfm, history, weights, {"money": pooled}, numbers)
+        remarks = _remarks(family, fit.estimate, history, weights)
         left_out = int(np.count_nonzero(count > 0)) - len(usable)
         if left_out:
             remarks += (
@@ -177,16 +251,36 @@ class SpendModel(Model):
         options = {"purchases": self.purchases, "pooled_mean": pooled}
         return cast(
             FittedSpend,
-            _assemble(
-                FittedSpend, family, estimate, rfm, len(weights), draws, seed, remarks, options
-            ),
+            _assemble(FittedSpend, family, fit, rfm, len(weights), draws, seed, remarks, options),
         )
+
+
+_GROUPS = {"purchase": "purchases", "dropout": "dropout", "spend": "spend"}
+
+
+def _most_frequent(rfm: RFM, name: str) -> str | None:
+    """The level that others are compared with, the same for every model; ties go by name."""
+    levels = rfm.levels(name)
+    if levels is None:
+        return None
+    return levels[int(np.argmax(np.bincount(rfm.numbers(name).astype(np.int64))))]
+
+
+def _with_covariates(group: str) -> list[str]:
+    found = map(families.find, families.names())
+    return [f.CLASS_NAME for f in found if group in getattr(f, "COVARIATES", {})]
+
+
+def _remarks(family: Any, estimate: Estimate, history: Any, weights: Array) -> tuple[str, ...]:
+    """The family's own; of the base parameters where there are covariates."""
+    base = family.Parameters(*estimate.parameters[: len(family.PARAMETERS)])
+    return tuple(getattr(family, "remarks", lambda *_: ())(base, history, weights))
 
 
 def _assemble(
     cls: type[Fitted],
     family: Any,
-    estimate: Estimate,
+    fit: CovariateFit,
     rfm: RFM,
     n_customers: int,
     draws: int,
@@ -194,7 +288,8 @@ def _assemble(
     remarks: tuple[str, ...],
     options: dict[str, Any],
 ) -> Fitted:
-    convergence = estimate.convergence
+    estimate, convergence = fit.estimate, fit.estimate.convergence
+    remarks = (*fit.notes, *remarks)
     if convergence.boundary is not None:
         remarks = (f"{family.TITLE}: {convergence.message}.", *remarks)
         warnings.warn(remarks[0], BoundaryWarning, stacklevel=3)
@@ -212,6 +307,7 @@ def _assemble(
         convergence=convergence,
         notes=remarks,
         options=options,
+        design=fit.design,
     )
 
 
@@ -228,8 +324,7 @@ def model_class(name: str) -> type[Any]:
         if name in (family.NAME, family.CLASS_NAME):
             base = PurchaseModel if family.KIND == "purchase" else SpendModel
             doc = (family.__doc__ or "").strip() + "\n\nParameters\n----------\n"
-            if base is SpendModel:
-                doc += "purchases\n    'repeat' (default) or 'all'; see `SpendModel`.\n"
+            doc += cleandoc(base.__doc__ or "").split("----------\n")[-1]
             return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc})
     raise KeyError(f"no model is called {name!r}; there are {', '.join(families.names())}")
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clv.fitted import HISTORY_COLUMNS, Fitted, FittedPurchases, FittedSpend
+from clv.fitted import Fitted, FittedPurchases, FittedSpend, Rows
 from clv.numerics.backend import Array
 from clv.numerics.compress import compress
 from clv.numerics.histories import PurchaseHistory, SpendHistory
@@ -108,9 +108,9 @@ def predictive(
     states, state_of = _states(rfm, purchases, spend)
     draws = int(np.clip(MAX_FUTURES // len(states.spend_purchases), min(MIN_DRAWS, draws), draws))
     rng = np.random.default_rng([seed, 1])
-    parameters, spend_parameters = _draws_of(purchases, draws, rng), _draws_of(spend, draws, rng)
-    middle = spend.family.Parameters(*spend.estimates)
-    own = spend.family.scale(middle, spend.history(rfm))
+    points, spend_points = _draws_of(purchases, draws, rng), _draws_of(spend, draws, rng)
+    middle = spend.parameters_at(spend.estimates, spend.spend_matrix(rfm))
+    own = np.broadcast_to(spend.family.scale(middle, spend.history(rfm)), len(rfm))
     ends = math.log(1 / NEGLIGIBLE) / delta if math.isinf(horizon) else horizon
 
     # level of each end among the futures of the living, as an order statistic whose expected
@@ -125,18 +125,20 @@ def predictive(
     sorted_state = state_of[order]
     result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
     for block in _blocks_of_states(purchases, states, ends, draws):
-        known = PurchaseHistory(*(c[block, None] for c in states.history))
-        count = states.spend_purchases[block, None]
+        local_states = states.take(block)
+        count = local_states.spend_purchases[:, None]
         paths = purchases.family.sample_purchases(
-            purchases.family.alive_state(parameters, known),
+            _alive_states(purchases, points, local_states.purchases),
             ends,
             rng,
             (block.stop - block.start, draws),
         )
         factors = np.exp(-delta * paths.times) if delta else np.ones(len(paths.times))
-        worth = spend.family.sample_unit_totals(spend_parameters, count, paths.counts, factors, rng)
+        drawn = spend.parameters_at(spend_points, local_states.spend_matrix)
+        plug_in = spend.parameters_at(spend.estimates[None, :], local_states.spend_matrix)
+        worth = spend.family.sample_unit_totals(drawn, count, paths.counts, factors, rng)
         typical = SpendHistory(count, np.full_like(count, spend.options["pooled_mean"]))
-        worth *= spend.family.scale(spend_parameters, typical) / spend.family.scale(middle, typical)
+        worth *= spend.family.scale(drawn, typical) / spend.family.scale(plug_in, typical)
         first, last = np.searchsorted(sorted_state, [block.start, block.stop])
         rows = order[first:last]
         local = state_of[rows] - block.start
@@ -188,21 +190,25 @@ def expected(
     """
     rng = np.random.default_rng(2)
     width = min(PARAMETER_DRAWS, len(purchases.draws), len(spend.draws))
-    parameters, spend_parameters = _draws_of(purchases, width, rng), _draws_of(spend, width, rng)
-    states, state_of = _states(rfm, purchases, spend)
-    known_spend = spend.history(rfm)
+    points, spend_points = _draws_of(purchases, width, rng), _draws_of(spend, width, rng)
+    everybody, states = purchases.rows_of(rfm), purchases.states_of(rfm)
+    known_spend, spend_matrix = spend.history(rfm), spend.spend_matrix(rfm)
     tail = (1.0 - interval) / 2.0
     result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
-    order = np.argsort(state_of, kind="stable")
+    order = np.argsort(states.inverse, kind="stable")
     for start in range(0, len(order), max(1, BLOCK // width)):
         rows = order[start : start + max(1, BLOCK // width)]
-        history = PurchaseHistory(*(rfm.array(name)[rows, None] for name in HISTORY_COLUMNS))
-        used, local = np.unique(state_of[rows], return_inverse=True)
-        known = PurchaseHistory(*(c[used, None] for c in states.history))
-        state = purchases.family.alive_state(parameters, known)
+        used, local = np.unique(states.inverse[rows], return_inverse=True)
+        state = _alive_states(purchases, points, states.take(used))
         flat = type(state)(*(np.broadcast_to(s, (len(used), width)).reshape(-1) for s in state))
-        alive = purchases.family.probability_alive(parameters, history)
-        level = spend.family.expected_spend(spend_parameters, known_spend.take((rows, None)))
+        each = everybody.take(everybody.inverse[rows])
+        alive = purchases.family.probability_alive(
+            purchases.parameters_at(points, each.matrix), _column(each.history)
+        )
+        level = spend.family.expected_spend(
+            spend.parameters_at(spend_points, None if spend_matrix is None else spend_matrix[rows]),
+            known_spend.take((rows, None)),
+        )
         level = np.where(np.isfinite(level), level, spend.options["pooled_mean"])
         worth = alive * level * discounted(flat).reshape(len(used), width)[local]
         _quantiles(result.value, rows, worth, tail)
@@ -226,32 +232,49 @@ def _empty(n: int) -> Prediction:
 
 
 class _States(NamedTuple):
-    """Distinct states, together with the number of purchases behind the mean value."""
+    """Distinct states, together with what a spend model knows of them beyond the mean value."""
 
-    history: PurchaseHistory
+    purchases: Rows
     spend_purchases: Array
+    spend_matrix: Array | None
+
+    def take(self, rows: Any) -> _States:
+        matrix = None if self.spend_matrix is None else self.spend_matrix[rows]
+        return _States(self.purchases.take(rows), self.spend_purchases[rows], matrix)
 
 
 def _states(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> tuple[_States, Indices]:
-    rows = rfm.distinct(*purchases.family.STATE_COLUMNS)
-    joined = compress([rows.inverse, spend.history(rfm).purchases])
-    columns = tuple(column[joined.columns[0].astype(np.int64)] for column in rows.columns)
-    return _States(purchases.history_of(columns), joined.columns[1]), joined.inverse
+    rows = purchases.states_of(rfm)
+    also = [rfm.numbers(name) for name in spend.covariates]
+    joined = compress([rows.inverse, spend.history(rfm).purchases, *also])
+    matrix = spend.matrix_of(rfm, dict(zip(spend.covariates, joined.columns[2:], strict=True)))
+    found = _States(rows.take(joined.columns[0].astype(np.int64)), joined.columns[1], matrix)
+    return found, joined.inverse
 
 
-def _draws_of(fitted: Fitted, draws: int, rng: np.random.Generator) -> Any:
-    """Parameter draws as rows (1, draws), in random order, each used about equally often."""
+def _alive_states(purchases: FittedPurchases, points: Array, rows: Rows) -> Any:
+    """States of rows (m, draws), given alive, at draws of the parameters."""
+    parameters = purchases.parameters_at(points, rows.matrix)
+    return purchases.family.alive_state(parameters, _column(rows.history))
+
+
+def _column(history: PurchaseHistory) -> PurchaseHistory:
+    return history.take((slice(None), None))
+
+
+def _draws_of(fitted: Fitted, draws: int, rng: np.random.Generator) -> Array:
+    """Parameter draws (draws, K) in random order, each used about equally often."""
     order = rng.permutation(len(fitted.draws))
-    chosen = fitted.draws[order[np.arange(draws) % len(order)]]
-    return fitted.family.Parameters(*chosen.T[:, None, :])
+    return np.asarray(fitted.draws[order[np.arange(draws) % len(order)]])
 
 
 def _blocks_of_states(
     purchases: FittedPurchases, states: _States, horizon: float, draws: int
 ) -> Iterator[slice]:
     """Runs of states of which all futures together have a bounded number of purchases."""
-    parameters = purchases.family.Parameters(*purchases.estimates)
-    state = purchases.family.alive_state(parameters, states.history)
+    rows = states.purchases
+    parameters = purchases.parameters_at(purchases.estimates, rows.matrix)
+    state = purchases.family.alive_state(parameters, rows.history)
     expected_count = purchases.family.expected_purchases(state, horizon)
     load = np.cumsum((1.0 + expected_count) * draws)
     start = 0

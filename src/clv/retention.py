@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from clv.errors import DataError
-from clv.fitted import HISTORY_COLUMNS, FittedPurchases
+from clv.fitted import FittedPurchases
 from clv.numerics.backend import Array
-from clv.numerics.histories import PurchaseHistory
 from clv.tables._frame import Table
 from clv.tables.rfm import RFM
 from clv.units import parse_horizon
@@ -25,6 +25,7 @@ def retention_curve(
     until: float | str,
     points: int = 27,
     by: Any = None,
+    covariates: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Table:
     """Share of customers still alive by age, and the share still buying beside it.
@@ -41,6 +42,8 @@ def retention_curve(
         Number of ages, evenly spaced from 0 to `until`.
     by
         Groups (a cohort, a channel): the name of a column of the table, or n labels.
+    covariates
+        Of the new customers, by name, where the model has any and there is no table.
     seed
         For the simulated histories behind ``still_buying_expected``.
 
@@ -75,7 +78,7 @@ def retention_curve(
             {
                 "group": np.repeat("new customers", points),
                 "age": ages,
-                "alive": purchases.survival_new_customer(ages),
+                "alive": purchases.survival_new_customer(ages, covariates=covariates),
             }
         )
     purchases.check_table(rfm)
@@ -84,7 +87,7 @@ def retention_curve(
     sizes = np.bincount(member)
     T, recency = rfm.array("T"), rfm.array("recency")
     repeats = -(-_SIMULATED // len(rfm))
-    simulated = purchases.simulate(np.tile(T, repeats), seed)
+    simulated = purchases.simulate(np.tile(T, repeats), seed, covariates=rfm)
     simulated_member = np.tile(member, repeats)
 
     shape = (len(groups), points)
@@ -118,18 +121,19 @@ def alive_at_age(purchases: FittedPurchases, rfm: RFM, age: float) -> Array:
     right after a purchase, so it is P(alive now). Beyond the present age it falls with
     survival.
     """
-    family = purchases.family
-    rows = rfm.distinct(*HISTORY_COLUMNS)
-    history = PurchaseHistory(*rows.columns)
+    family, rows = purchases.family, purchases.rows_of(rfm)
+    history = rows.history
     ahead = np.maximum(age - history.T, 0.0)
-    parameters = family.Parameters(*purchases.estimates)
+    parameters = purchases.parameters_at(purchases.estimates, rows.matrix)
     now = family.probability_alive(parameters, history)
     between = getattr(family, "alive_at", None)
     past = now if between is None else between(parameters, history, np.minimum(age, history.T))
     result = np.where(age <= history.recency, 1.0, past)
     future = np.flatnonzero(ahead > 0)
     if len(future):
-        state = family.alive_state(parameters, history.take(future))
+        later = rows.take(future)
+        parameters = purchases.parameters_at(purchases.estimates, later.matrix)
+        state = family.alive_state(parameters, later.history)
         result[future] = now[future] * family.survival(state, ahead[future])
     return np.asarray(result[rows.inverse])
 

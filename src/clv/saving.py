@@ -2,8 +2,8 @@
 
 A saved model is a folder::
 
-    model.json    format version, family, parameters, what they were fitted on, and the
-                  checksum of the arrays
+    model.json    format version, family, parameters, names and levels of covariates, what they
+                  were fitted on, and the checksum of the arrays
     arrays.npz    estimates, their covariance and the parameter draws
 
 Nothing is pickled and no customer is in it. The folder is written beside its final place
@@ -28,6 +28,7 @@ import numpy as np
 from clv import families
 from clv.errors import SavedModelError
 from clv.fitted import Fitted
+from clv.inference.design import Design
 from clv.inference.maximum_likelihood import Convergence
 from clv.model import fitted_class
 
@@ -63,6 +64,7 @@ def save(fitted: Fitted, path: str | Path) -> Path:
         "method": fitted.method,
         "notes": list(fitted.notes),
         "options": fitted.options,
+        "design": None if fitted.design is None else fitted.design.to_dict(),
         "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
     }
     record["record_sha256"] = _checksum(record)
@@ -119,7 +121,7 @@ def load(path: str | Path) -> Any:
         family = families.find(record["model"])
     except KeyError as error:
         raise SavedModelError(f"{folder}: {error.args[0]}") from error
-    end = record["observation_period_end"]
+    end, design = record["observation_period_end"], record.get("design")
     return fitted_class(family)(
         family=family,
         **values,
@@ -132,6 +134,7 @@ def load(path: str | Path) -> Any:
         method=record["method"],
         notes=tuple(record["notes"]),
         options=record["options"],
+        design=None if design is None else Design.from_dict(design),
     )
 
 

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from clv.errors import FitError
 from clv.evaluation import metrics
-from clv.fitted import HISTORY_COLUMNS, FittedPurchases
+from clv.fitted import FittedPurchases, Rows
 from clv.numerics.compress import compress
-from clv.numerics.histories import PurchaseHistory
 from clv.tables.rfm import RFM
 
 Floats = NDArray[np.float64]
@@ -81,8 +80,9 @@ def count_distribution(
         Of the central intervals: their ends are the smallest counts with P(N <= n) at least
         ``(1 - level) / 2`` and ``(1 + level) / 2``.
     """
-    rows = compress([*(rfm.array(name) for name in HISTORY_COLUMNS), actual])
-    history, count = PurchaseHistory(*rows.columns[:-1]), rows.columns[-1]
+    known = fitted.rows_of(rfm)
+    rows = compress([known.inverse, actual])
+    known, count = known.take(rows.columns[0].astype(np.int64)), rows.columns[-1]
     # 1e-12: a sum of probabilities may stay below its limit by rounding
     wanted = np.array([(1 + sign * level) / 2 for level in levels for sign in (-1, 1)]) - 1e-12
     ends = np.zeros((wanted.size, count.size))
@@ -91,7 +91,7 @@ def count_distribution(
     active = np.arange(count.size)
     for n in range(_MOST_PURCHASES):
         before = reached[active]
-        after = np.minimum(before + _probability(fitted, history.take(active), n, horizon), 1.0)
+        after = np.minimum(before + _probability(fitted, known.take(active), n, horizon), 1.0)
         reached[active] = after
         here = count[active] == n
         below[active[here]], up_to[active[here]] = before[here], after[here]
@@ -114,8 +114,8 @@ def count_distribution(
     )
 
 
-def _probability(fitted: FittedPurchases, history: PurchaseHistory, n: int, t: float) -> Floats:
-    family = fitted.family
+def _probability(fitted: FittedPurchases, rows: Rows, n: int, t: float) -> Floats:
+    family, history = fitted.family, rows.history
 
     def pmf(parameters: Any) -> Floats:
         alive = family.probability_alive(parameters, history)
@@ -123,4 +123,4 @@ def _probability(fitted: FittedPurchases, history: PurchaseHistory, n: int, t: f
         within = np.asarray(alive * family.purchase_count_pmf(state, n, t))
         return within + (1.0 - alive) if n == 0 else within
 
-    return fitted.average(pmf)
+    return fitted.average(pmf, rows.matrix)

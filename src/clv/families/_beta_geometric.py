@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clv.families._protocol import Paths
+from clv.families._protocol import Moves, Paths
 from clv.numerics import special
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import PurchaseHistory
@@ -44,6 +44,19 @@ class State(NamedTuple):
     rate: Any
     a: Any
     b: Any
+
+
+#: Fader & Hardie (2007): alpha falls, a and b move each with coefficients of their own.
+COVARIATES = {
+    "purchase": Moves(
+        {"alpha": -1}, lambda p: p.r / p.alpha, "buy {factor} times as often while they stay"
+    ),
+    "dropout": Moves(
+        {"a": 1, "b": 1},
+        lambda p: p.a / (p.a + p.b),
+        "drop out after a purchase with a mean probability of {after} instead of {before}",
+    ),
+}
 
 
 def log_likelihood(

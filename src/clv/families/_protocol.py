@@ -10,7 +10,10 @@ Conventions
 * A *state* is all that matters about the future of a customer who is alive now: the shell
   computes it once per distinct row, and predictions are functions of state and time. A new
   customer is a state too, so conditional and unconditional predictions share their code.
-* Optional members are found with `getattr`; what is absent is derived from the rest.
+* Optional members are found with `getattr`; what is absent is derived from the rest:
+  ``log_likelihood_derivatives`` with ``sufficient_statistics`` for a quick fit,
+  ``row_derivatives`` likewise for one with covariates, ``remarks``, ``alive_at``,
+  ``expected_purchases_ever``, and ``COVARIATES``, without which a model takes none.
 
 A file whose name does not begin with an underscore is found by itself
 (`clv.families.find`); nothing has to be registered.
@@ -18,7 +21,7 @@ A file whose name does not begin with an underscore is found by itself
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -32,6 +35,18 @@ class Parameter(NamedTuple):
 
     meaning: str
     unit: str = ""  #: "time" or "money" when the value scales with that unit
+
+
+class Moves(NamedTuple):
+    """What covariates do in a family; optional ``COVARIATES`` has one for each group of them.
+
+    Groups are "purchase" and "dropout" of purchase families, and "spend". Of a customer with
+    covariates z a parameter is ``base * exp(sign * coefficients'z)``.
+    """
+
+    parameters: Mapping[str, int]  #: those that are moved, and the sign
+    figure: Callable[[Any], Any]  #: what that changes for customers, from the parameters
+    reading: str  #: in words, with {factor} by which the figure changes, {before} and {after}
 
 
 class Paths(NamedTuple):

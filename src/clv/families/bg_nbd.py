@@ -13,6 +13,7 @@ import numpy as np
 
 from clv.families import _beta_geometric as core
 from clv.families._beta_geometric import (
+    COVARIATES,
     Parameters,
     State,
     boundary,
@@ -83,6 +84,7 @@ def remarks(parameters: Parameters, history: PurchaseHistory, weights: Array) ->
 
 
 __all__ = [
+    "COVARIATES",
     "Parameters",
     "State",
     "alive_state",

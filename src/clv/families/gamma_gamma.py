@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from clv.families._protocol import Parameter
+from clv.families._protocol import Moves, Parameter
 from clv.numerics.backend import Array, Backend, log_beta
 from clv.numerics.histories import SpendHistory
 from clv.numerics.special import digamma_rising, trigamma_rising
@@ -29,6 +29,13 @@ PARAMETERS = {
     "p": Parameter("shape of the values of one customer's purchases"),
     "q": Parameter("shape of the customers' spending levels"),
     "v": Parameter("scale of the values: the higher, the more is spent", unit="money"),
+}
+
+#: v alone: as values are v times a variable that p and q describe, every value of a customer is
+#: multiplied by the same factor. People with other covariates spend more or less, and vary
+#: neither more nor less for their level.
+COVARIATES = {
+    "spend": Moves({"v": 1}, lambda p: p.v, "spend {factor} times as much per purchase"),
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from clv.families import _beta_geometric as core
 from clv.families._beta_geometric import (
+    COVARIATES,
     Parameters,
     State,
     boundary,
@@ -69,6 +70,7 @@ def sufficient_statistics(history: PurchaseHistory, weights: Array) -> core.Stat
 
 
 __all__ = [
+    "COVARIATES",
     "Parameters",
     "State",
     "alive_state",

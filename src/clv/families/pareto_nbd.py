@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clv.families._protocol import Parameter, Paths
+from clv.families._protocol import Moves, Parameter, Paths
 from clv.numerics import pareto, pareto_sums
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import PurchaseHistory
@@ -39,6 +39,12 @@ PARAMETERS = {
     "alpha": Parameter("rate of the purchase rates across customers", unit="time"),
     "s": Parameter("shape of the death rates across customers"),
     "beta": Parameter("rate of the death rates across customers", unit="time"),
+}
+
+#: Fader & Hardie (2007), sections 2 and 3.
+COVARIATES = {
+    "purchase": Moves({"alpha": -1}, lambda p: p.r / p.alpha, "buy {factor} times as often"),
+    "dropout": Moves({"beta": -1}, lambda p: p.s / p.beta, "drop out {factor} times as fast"),
 }
 
 

@@ -1,7 +1,7 @@
 """What a fit returns: frozen, small, and able to predict for any table in its time unit."""
 
 from clv.fitted.base import Fitted
-from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases
+from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases, Rows
 from clv.fitted.spend import FittedSpend, spend_columns
 
-__all__ = ["HISTORY_COLUMNS", "Fitted", "FittedPurchases", "FittedSpend", "spend_columns"]
+__all__ = ["HISTORY_COLUMNS", "Fitted", "FittedPurchases", "FittedSpend", "Rows", "spend_columns"]

@@ -7,7 +7,7 @@ arrays aligned with the rows of the table they are asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from clv.errors import DataError, UnitMismatchError
+from clv.errors import DataError, MissingColumnError, UnitMismatchError
+from clv.inference.design import Column, Design
 from clv.inference.maximum_likelihood import Convergence
 from clv.numerics.backend import Array
 from clv.tables.rfm import RFM
@@ -32,7 +33,9 @@ class Fitted:
     family
         The module of `clv.families` it belongs to.
     estimates
-        Parameter values in the order of ``family.PARAMETERS``, shape (k,).
+        Parameter values in the order of ``family.PARAMETERS``, shape (k,). With covariates also
+        ``exp(coefficient)`` of each, and all in the terms of `design`; users read `parameters`
+        and `coefficients`.
     log_covariance
         Covariance of their logarithms, shape (k, k).
     determined
@@ -53,6 +56,8 @@ class Fitted:
         What a user should know, in sentences.
     options
         What the model was told beyond the table.
+    design
+        How covariates enter; None for a model without.
     """
 
     family: Any
@@ -69,6 +74,7 @@ class Fitted:
     method: str = "mle"
     notes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    design: Design | None = None
 
     @property
     def model_name(self) -> str:
@@ -82,14 +88,23 @@ class Fitted:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Parameter values by name."""
-        return dict(zip(self.family.PARAMETERS, self.estimates.tolist(), strict=True))
+        """Parameter values by name.
+
+        With covariates: those of a customer with 0 in every number and the base level of every
+        text; see `coefficients`.
+        """
+        moved = self.user_logs(self.estimates) - np.log(self.estimates)  # 0 without covariates
+        with np.errstate(over="ignore"):
+            values = self.estimates * np.exp(moved)
+        return dict(zip(self.family.PARAMETERS, values.tolist(), strict=False))
 
     @property
     def covariance(self) -> Array:
         """Covariance of the parameters (delta method from their logarithms), shape (k, k)."""
-        known = np.where(self.determined, self.estimates, np.nan)
-        return np.asarray(self.log_covariance * np.outer(known, known))
+        k = len(self.family.PARAMETERS)
+        values = np.array(list(self.parameters.values()))
+        known = np.where(self.user_determined[:k], values, np.nan)
+        return np.asarray(self.user_covariance[:k, :k] * np.outer(known, known))
 
     @property
     def standard_errors(self) -> dict[str, float]:
@@ -113,18 +128,31 @@ class Fitted:
         return replace(self, estimates=np.asarray(parameters), method="given")
 
     def summary(self) -> Any:
-        """Parameters with standard errors and 90 % intervals, as a pandas DataFrame."""
+        """Parameters with standard errors and 90 % intervals, as a pandas DataFrame.
+
+        Coefficients of covariates follow where there are any; see `coefficients`.
+        """
         import pandas as pd
 
-        low, high = np.quantile(self.draws, [0.05, 0.95], axis=0)
+        low, high = np.exp(np.quantile(self.user_logs(self.draws), [0.05, 0.95], axis=0))
+        k, known = len(self.family.PARAMETERS), self.user_determined
         rows = {
-            "estimate": self.estimates,
+            "estimate": list(self.parameters.values()),
             "standard_error": list(self.standard_errors.values()),
-            "low": np.where(self.determined, low, np.nan),
-            "high": np.where(self.determined, high, np.nan),
+            "low": np.where(known, low, np.nan)[:k],
+            "high": np.where(known, high, np.nan)[:k],
             "meaning": [p.meaning for p in self.family.PARAMETERS.values()],
         }
-        return pd.DataFrame(rows, index=pd.Index(list(self.family.PARAMETERS), name="parameter"))
+        table = pd.DataFrame(rows, index=pd.Index(list(self.family.PARAMETERS), name="parameter"))
+        if self.design is None:
+            return table
+        more = self.coefficients
+        meaning = [
+            f"coefficient of {what}" if base is None else f"coefficient of {what}, base {base}"
+            for what, base in zip(more["what"], more["base"], strict=True)
+        ]
+        more = more.rename(columns={"coefficient": "estimate"}).assign(meaning=meaning)
+        return pd.concat([table, more[list(table.columns)].rename_axis("parameter")])
 
     def save(self, path: str | Path) -> Path:
         """Write the model into a folder: JSON and arrays, checksums, no customers.
@@ -145,19 +173,108 @@ class Fitted:
 
         return fitted_html(self)
 
+    # --- covariates ---------------------------------------------------------------------------
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the columns that the model needs beyond those of every table."""
+        return () if self.design is None else self.design.names
+
+    @property
+    def coefficients(self) -> Any:
+        """Coefficients of covariates, as a pandas DataFrame with one row for each.
+
+        Columns: ``group`` ("purchase", "dropout" or "spend"), ``parameter``, ``covariate``,
+        ``level``, ``base`` (the level that others are compared with), ``what``,
+        ``coefficient``, ``standard_error``, ``low``, ``high`` (90 %) and ``note``. A coefficient
+        is per unit of a number, and that of a level against the base.
+        """
+        from clv.fitted.effects import coefficient_frame
+
+        return coefficient_frame(self)
+
+    def effects(self) -> tuple[Any, ...]:
+        """What each covariate means for customers, in this model: `clv.fitted.effects.Effect`."""
+        from clv.fitted.effects import effects
+
+        return effects(self)
+
+    def likelihood_ratio_test(self, plain: Fitted) -> Any:
+        """Test against a model with fewer covariates, or none, fitted to the same customers.
+
+        Returns
+        -------
+        LikelihoodRatioTest
+            ``statistic`` (chi-squared if the covariates do nothing), ``degrees`` of freedom and
+            ``p_value``.
+
+        Raises
+        ------
+        DataError
+            If the models are not nested, or rest on other customers.
+        """
+        from clv.fitted.effects import likelihood_ratio_test
+
+        return likelihood_ratio_test(self, plain)
+
+    def user_logs(self, points: Array) -> Array:
+        """Logs of parameters, then coefficients, on the users' scale; of shape (..., K)."""
+        logs = np.log(points)
+        return logs if self.design is None else np.asarray(logs @ self.design.to_user.T)
+
+    @property
+    def user_covariance(self) -> Array:
+        """Covariance of `user_logs`, shape (K, K)."""
+        if self.design is None:
+            return self.log_covariance
+        return np.asarray(self.design.to_user @ self.log_covariance @ self.design.to_user.T)
+
+    @property
+    def user_determined(self) -> npt.NDArray[np.bool_]:
+        """Which of `user_logs` the data bound, shape (K,)."""
+        if self.design is None:
+            return self.determined
+        return np.asarray(((self.design.to_user != 0) & ~self.determined).sum(axis=1) == 0)
+
+    def matrix_of(self, rfm: RFM, numbers: Mapping[str, Array]) -> Array | None:
+        """What the design makes of rows with these covariates; None without a design.
+
+        `numbers` are as in `RFM.numbers`, by name.
+        """
+        if self.design is None:
+            return None
+        columns = {name: Column(numbers[name], rfm.levels(name)) for name in self.covariates}
+        return self.design.matrix(columns)
+
+    def matrix_of_one(self, covariates: Mapping[str, Any] | None) -> Array | None:
+        """The same of a single customer with these values."""
+        if self.design is not None:
+            return self.design.row({} if covariates is None else covariates)
+        if covariates:
+            raise DataError(f"this {self.family.TITLE} was fitted without covariates; give none")
+        return None
+
     # --- one prediction path for point estimates and posteriors ---------------------------
 
-    def _points(self) -> list[Any]:
-        """Parameter values that an expectation is averaged over: one for a plug-in estimate."""
-        points = self.draws if self.method == "mcmc" else self.estimates[None, :]
-        return [self.family.Parameters(*point) for point in points]
+    def parameters_at(self, points: Array, matrix: Array | None = None) -> Any:
+        """The family's parameters: numbers, or one per row of `matrix` where a covariate moves.
 
-    def average(self, function: Callable[[Any], Array]) -> Array:
+        `points` has shape (K,), or (draws, K): then parameters are (1, draws), or (rows, draws).
+        """
+        if self.design is not None and matrix is not None:
+            return self.family.Parameters(*self.design.parameters_at(points, matrix))
+        return self.family.Parameters(*(points if points.ndim == 1 else points.T[:, None, :]))
+
+    def points(self) -> Array:
+        """Parameter values that an expectation is averaged over: one for a plug-in estimate."""
+        return self.draws if self.method == "mcmc" else self.estimates[None, :]
+
+    def average(self, function: Callable[[Any], Array], matrix: Array | None = None) -> Array:
         """Mean over the parameter values, one at a time: memory does not grow with draws."""
-        points = self._points()
-        total = function(points[0])
+        points = self.points()
+        total = function(self.parameters_at(points[0], matrix))
         for point in points[1:]:
-            total = total + function(point)
+            total = total + function(self.parameters_at(point, matrix))
         return np.asarray(total / len(points)) if len(points) > 1 else np.asarray(total)
 
     def check_table(self, rfm: RFM) -> None:
@@ -172,4 +289,10 @@ class Fitted:
             raise UnitMismatchError(
                 f"the model was fitted in {self.time_unit}s and the table is in "
                 f"{rfm.time_unit}s; make the table with time_unit={self.time_unit!r}"
+            )
+        missing = [name for name in self.covariates if name not in rfm.data]
+        if missing:
+            raise MissingColumnError(
+                f"the model was fitted with covariates, and the table has no {', '.join(missing)}; "
+                f"add them with rfm.with_covariates(customers, {list(self.covariates)})"
             )

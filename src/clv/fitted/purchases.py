@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,27 @@ from clv.units import discount_rate_per_unit, parse_horizon
 HISTORY_COLUMNS = PurchaseHistory._fields
 
 
+class Rows(NamedTuple):
+    """Distinct rows of a table, as far as a model looks at them."""
+
+    history: PurchaseHistory
+    matrix: Array | None  #: of covariates, shape (m, terms)
+    inverse: npt.NDArray[np.signedinteger[Any]]  #: the place of each customer, shape (n,)
+
+    def take(self, rows: Any) -> Rows:
+        """The chosen rows; `inverse` is that of the whole."""
+        matrix = None if self.matrix is None else self.matrix[rows]
+        return Rows(self.history.take(rows), matrix, self.inverse)
+
+
 class FittedPurchases(Fitted):
     """A fitted purchase model: when customers will buy, and whether they are still there."""
 
     def probability_alive(self, rfm: RFM) -> Array:
         """P(alive) at the end of the observation, shape (n,)."""
-        self.check_table(rfm)
-        rows = rfm.distinct(*HISTORY_COLUMNS)
-        history = PurchaseHistory(*rows.columns)
-        return self.average(lambda p: self.family.probability_alive(p, history))[rows.inverse]
+        history, matrix, inverse = self.rows_of(rfm)
+        alive = self.average(lambda p: self.family.probability_alive(p, history), matrix)
+        return np.asarray(alive[inverse])
 
     def survival(self, rfm: RFM, horizon: float | str) -> Array:
         """P(still alive at the end of the horizon), shape (n,)."""
@@ -145,23 +157,30 @@ class FittedPurchases(Fitted):
         self, rfm: RFM, levels: Sequence[float]
     ) -> tuple[list[Array], npt.NDArray[np.signedinteger[Any]]]:
         """`next_purchase_quantile` per distinct row, for several levels, and each row's place."""
-        self.check_table(rfm)
-        rows = rfm.distinct(*HISTORY_COLUMNS)
-        history = PurchaseHistory(*rows.columns)
-        parameters = self.family.Parameters(*self.estimates)
-        alive = self.family.probability_alive(parameters, history)
+        rows = self.rows_of(rfm)
+        parameters = self.parameters_at(self.estimates, rows.matrix)
+        alive = self.family.probability_alive(parameters, rows.history)
         result = []
         for q in levels:
             if not 0 < q < 1:
                 raise DataError(f"q must lie strictly between 0 and 1, not {q!r}")
             can = np.flatnonzero(alive > q)
-            state = self.family.alive_state(parameters, history.take(can))
+            chosen = rows.take(can)
+            parameters = self.parameters_at(self.estimates, chosen.matrix)
+            state = self.family.alive_state(parameters, chosen.history)
             time = np.full(len(alive), np.inf)
             time[can] = self.family.next_purchase_quantile(state, q / alive[can])
             result.append(time)
         return result, rows.inverse
 
-    def purchase_count_pmf(self, n: Any, horizon: Any, rfm: RFM | None = None) -> Array:
+    def purchase_count_pmf(
+        self,
+        n: Any,
+        horizon: Any,
+        rfm: RFM | None = None,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+    ) -> Array:
         """P(n purchases within the horizon).
 
         Parameters
@@ -173,6 +192,8 @@ class FittedPurchases(Fitted):
             How far ahead; without a table also an array of times that broadcasts with `n`.
         rfm
             Without it: for a new customer, from the first purchase on (not counting it).
+        covariates
+            Of the new customer, by name, where the model has any.
         """
         n = np.asarray(n)
         if np.any(n < 0) or np.any(n != np.floor(n)):
@@ -184,16 +205,16 @@ class FittedPurchases(Fitted):
                 lambda alive, state: (
                     alive * self.family.purchase_count_pmf(state, n, positive)
                     + (1.0 - alive) * (n == 0)
-                )
+                ),
+                covariates,
             )
             return np.asarray(np.where(times > 0, new, n == 0))
         t = parse_horizon(horizon, self.time_unit)
-        self.check_table(rfm)
-        rows = rfm.distinct(*HISTORY_COLUMNS)
-        history = PurchaseHistory(*rows.columns)
+        rows = self.rows_of(rfm)
         inverse = rows.inverse
         if n.ndim:
-            history, inverse = history.take(inverse), np.arange(len(rfm))
+            rows, inverse = rows.take(inverse), np.arange(len(rfm))
+        history = rows.history
 
         def pmf(parameters: Any) -> Array:
             alive = self.family.probability_alive(parameters, history)
@@ -201,22 +222,31 @@ class FittedPurchases(Fitted):
             living = alive * self.family.purchase_count_pmf(state, n, t)
             return np.asarray(living + (1.0 - alive) * (n == 0))
 
-        return self.average(pmf)[inverse]
+        return np.asarray(self.average(pmf, rows.matrix)[inverse])
 
-    def expected_purchases_new_customer(self, horizon: Any) -> Array:
+    def expected_purchases_new_customer(
+        self, horizon: Any, *, covariates: Mapping[str, Any] | None = None
+    ) -> Array:
         """E[X(t)]: expected repeat purchases within the horizon after the first purchase.
 
-        `horizon` may be an array of times in the model's unit.
+        `horizon` may be an array of times in the model's unit; `covariates` gives the customer's
+        values by name where the model has any.
         """
         t = self._times(horizon)
-        return self._new(lambda alive, state: alive * self.family.expected_purchases(state, t))
+        return self._new(
+            lambda alive, state: alive * self.family.expected_purchases(state, t), covariates
+        )
 
-    def survival_new_customer(self, horizon: Any) -> Array:
+    def survival_new_customer(
+        self, horizon: Any, *, covariates: Mapping[str, Any] | None = None
+    ) -> Array:
         """P(alive a time `horizon` after the first purchase); an array of times is allowed."""
         t = self._times(horizon)
-        return self._new(lambda alive, state: alive * self.family.survival(state, t))
+        return self._new(lambda alive, state: alive * self.family.survival(state, t), covariates)
 
-    def simulate(self, T: Any, seed: int = 0) -> PurchaseHistory:
+    def simulate(
+        self, T: Any, seed: int = 0, *, covariates: Mapping[str, Any] | RFM | None = None
+    ) -> PurchaseHistory:
         """Simulate new customers from the plug-in parameters.
 
         Parameters
@@ -225,6 +255,9 @@ class FittedPurchases(Fitted):
             Ages to observe them to, shape (n,).
         seed
             Source of randomness.
+        covariates
+            Where the model has any: the values by name that all have, or a table whose
+            customers they are like, in turn.
 
         Returns
         -------
@@ -233,7 +266,13 @@ class FittedPurchases(Fitted):
         """
         from clv.numerics.sampling import simulate_histories
 
-        parameters = self.family.Parameters(*self.estimates)
+        if isinstance(covariates, RFM):
+            rows = self.rows_of(covariates)
+            like = np.resize(rows.inverse, len(T))
+            matrix = None if rows.matrix is None else rows.matrix[like]
+        else:
+            matrix = self.matrix_of_one(covariates)
+        parameters = self.parameters_at(self.estimates, matrix)
         return simulate_histories(self.family, parameters, np.asarray(T, dtype=np.float64), seed)
 
     # --- helpers -----------------------------------------------------------------------------
@@ -246,14 +285,29 @@ class FittedPurchases(Fitted):
             raise DataError("horizons must be finite lengths of time, 0 or more")
         return t
 
-    def _new(self, function: Callable[[Array, Any], Array]) -> Array:
-        return self.average(lambda p: function(*self.family.new_customer(p)))
+    def _new(
+        self,
+        function: Callable[[Array, Any], Array],
+        covariates: Mapping[str, Any] | None,
+    ) -> Array:
+        matrix = self.matrix_of_one(covariates)
+        return self.average(lambda p: function(*self.family.new_customer(p)), matrix)
 
-    def history_of(self, columns: tuple[Array, ...]) -> PurchaseHistory:
-        """A history with the columns that a state depends on; the others are not looked at."""
-        blank = np.zeros_like(columns[0])
-        given = dict(zip(self.family.STATE_COLUMNS, columns, strict=True))
-        return PurchaseHistory(*(given.get(name, blank) for name in HISTORY_COLUMNS))
+    def rows_of(self, rfm: RFM) -> Rows:
+        """Distinct rows of what P(alive) depends on."""
+        return self._rows(rfm, HISTORY_COLUMNS)
+
+    def states_of(self, rfm: RFM) -> Rows:
+        """Distinct rows of what a state depends on; the rest of the history is blank."""
+        return self._rows(rfm, self.family.STATE_COLUMNS)
+
+    def _rows(self, rfm: RFM, columns: tuple[str, ...]) -> Rows:
+        self.check_table(rfm)
+        rows = rfm.distinct(*columns, *self.covariates)
+        given = dict(zip((*columns, *self.covariates), rows.columns, strict=True))
+        blank = np.zeros_like(rows.columns[0])
+        history = PurchaseHistory(*(given.get(name, blank) for name in HISTORY_COLUMNS))
+        return Rows(history, self.matrix_of(rfm, given), rows.inverse)
 
     def of_living(
         self, rfm: RFM, *functions: Callable[[Any], Array], with_alive: bool = False
@@ -263,31 +317,35 @@ class FittedPurchases(Fitted):
         P(alive) is computed once per distinct row, and what a state decides once per distinct
         state, for all functions together. `with_alive` puts P(alive) itself in front.
         """
-        self.check_table(rfm)
-        rows = rfm.distinct(*HISTORY_COLUMNS)
-        states = rfm.distinct(*self.family.STATE_COLUMNS)
-        history = PurchaseHistory(*rows.columns)
-        known = self.history_of(states.columns)
-        points = self._points()
+        rows, states = self.rows_of(rfm), self.states_of(rfm)
+        points = self.points()
         if len(points) == 1:
-            state = self.family.alive_state(points[0], known)
-            alive = self.family.probability_alive(points[0], history)[rows.inverse]
+            alive = self._alive(points[0], rows)[rows.inverse]
+            state = self._state(points[0], states)
             products = []
             for function in functions:
                 product = function(state)[states.inverse]
                 product *= alive
                 products.append(product)
             return [alive, *products] if with_alive else products
-        of_row = rfm.state_of_row(HISTORY_COLUMNS, self.family.STATE_COLUMNS)
-        totals = [np.zeros(len(rows.weights)) for _ in range(len(functions) + 1)]
+        columns = (*self.family.STATE_COLUMNS, *self.covariates)
+        of_row = rfm.state_of_row((*HISTORY_COLUMNS, *self.covariates), columns)
+        totals = [np.zeros(len(rows.history.T)) for _ in range(len(functions) + 1)]
         for point in points:
-            state = self.family.alive_state(point, known)
-            alive = self.family.probability_alive(point, history)
+            state = self._state(point, states)
+            alive = self._alive(point, rows)
             totals[0] += alive
             for total, function in zip(totals[1:], functions, strict=True):
                 total += alive * function(state)[of_row]
         means = [(total / len(points))[rows.inverse] for total in totals]
         return means if with_alive else means[1:]
+
+    def _alive(self, point: Array, rows: Rows) -> Array:
+        parameters = self.parameters_at(point, rows.matrix)
+        return np.asarray(self.family.probability_alive(parameters, rows.history))
+
+    def _state(self, point: Array, rows: Rows) -> Any:
+        return self.family.alive_state(self.parameters_at(point, rows.matrix), rows.history)
 
     def _purchases_ever(self, state: Any) -> Array:
         ever = getattr(self.family, "expected_purchases_ever", None)

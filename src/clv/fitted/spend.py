@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from clv.fitted.base import Fitted
@@ -28,17 +31,36 @@ class FittedSpend(Fitted):
         """
         history = self.history(rfm)
         known = np.flatnonzero(history.purchases)
-        value = np.full(len(rfm), self.population_mean)
-        some = history.take(known)
-        value[known] = self.average(lambda p: self.family.expected_spend(p, some))
+        matrix = self.spend_matrix(rfm)
+        unknown = self.average(lambda p: self.family.expected_spend(p, _NOBODY), matrix)
+        value = np.array(np.broadcast_to(unknown, len(rfm)))
+        some, local = history.take(known), None if matrix is None else matrix[known]
+        value[known] = self.average(lambda p: self.family.expected_spend(p, some), local)
         value[np.isinf(value)] = self.options["pooled_mean"]
         return value
 
+    def expected_spend_new_customer(self, *, covariates: Mapping[str, Any] | None = None) -> float:
+        """E[value of a purchase] of somebody unknown; infinite when q <= 1.
+
+        `covariates` gives their values by name where the model has any.
+        """
+        matrix = self.matrix_of_one(covariates)
+        return float(self.average(lambda p: self.family.expected_spend(p, _NOBODY), matrix)[0])
+
     @property
     def population_mean(self) -> float:
-        """E[value of a purchase] of somebody unknown; infinite when q <= 1."""
-        nobody = SpendHistory(np.zeros(1), np.zeros(1))
-        return float(self.average(lambda p: self.family.expected_spend(p, nobody))[0])
+        """E[value of a purchase] of somebody unknown; infinite when q <= 1.
+
+        With covariates there is no such figure for everybody: see `expected_spend_new_customer`.
+        """
+        return self.expected_spend_new_customer()
+
+    def spend_matrix(self, rfm: RFM) -> Array | None:
+        """What the design makes of every row of the table; None without covariates."""
+        return self.matrix_of(rfm, {name: rfm.numbers(name) for name in self.covariates})
+
+
+_NOBODY = SpendHistory(np.zeros(1), np.zeros(1))
 
 
 def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:

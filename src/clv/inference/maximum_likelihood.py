@@ -103,9 +103,17 @@ def maximize(
             every = slice(0, None, len(weights) // size)
             rough = _objective(family, history.take(every), weights[every], units)
             points = _apart(_minima(rough, points, tolerance=1e-2))[:kept]
-    best = _minima(objective, points, tolerance=1e-9)[0]
-    best = _follow_ridge(objective, best)
-    return _judge(family, best, units, float(weights.sum()), starts)
+    best = search(objective, points)
+    parameters = np.exp(best.point)
+    return judge(
+        best,
+        units,
+        names=tuple(family.PARAMETERS),
+        title=family.TITLE,
+        boundary=family.boundary(family.Parameters(*parameters)),
+        customers=float(weights.sum()),
+        starts=starts,
+    )
 
 
 def evaluate(family: Any, history: Any, weights: Array, parameters: Array) -> Estimate:
@@ -184,6 +192,11 @@ def _starting_points(k: int) -> list[Array]:
     return [np.zeros(k), *mixed[: STARTS - 1]]
 
 
+def search(objective: Any, points: list[Array]) -> Minimum:
+    """The lowest minimum reached from these points, or the end of the ridge that it lies on."""
+    return _follow_ridge(objective, _minima(objective, points, tolerance=1e-9)[0])
+
+
 def _minima(objective: Any, points: list[Array], tolerance: float) -> list[Minimum]:
     """The minima reached from these points, lowest first."""
     found = [minimize(objective, point, wall=WALL, tolerance=tolerance) for point in points]
@@ -224,9 +237,34 @@ def _follow_ridge(objective: Any, best: Minimum) -> Minimum:
     return best
 
 
-def _judge(family: Any, best: Minimum, units: Array, customers: float, starts: int) -> Estimate:
+def judge(
+    best: Minimum,
+    units: Array,
+    *,
+    names: tuple[str, ...],
+    title: str,
+    boundary: str | None,
+    customers: float,
+    starts: int,
+) -> Estimate:
+    """Whether a search has converged, ended at a limit that has a name, or failed.
+
+    Parameters
+    ----------
+    best
+        Where it ended, in logs of the k estimates.
+    units, names
+        Scale and name of each of them.
+    title
+        Of the model.
+    boundary
+        The limit that they have run to, if any.
+    customers
+        That the likelihood is a sum over.
+    starts
+        Starting points tried.
+    """
     parameters = np.exp(best.point)
-    boundary = family.boundary(family.Parameters(*parameters))
     norm = float(np.linalg.norm(best.gradient)) / customers
     # rounding in a sum of this size limits how well the gradient can vanish
     allowed = max(TOLERANCE, 1e-13 * abs(best.value))
@@ -240,11 +278,10 @@ def _judge(family: Any, best: Minimum, units: Array, customers: float, starts: i
         )
     else:
         values = ", ".join(
-            f"{name} = {value:.4g}"
-            for name, value in zip(family.PARAMETERS, parameters * units, strict=True)
+            f"{name} = {value:.4g}" for name, value in zip(names, parameters * units, strict=True)
         )
         raise ConvergenceError(
-            f"{family.TITLE} did not converge: at {values} the log-likelihood "
+            f"{title} did not converge: at {values} the log-likelihood "
             f"{-best.value:.6g} could still rise by {best.decrement:.2g}. Check the table for "
             "a few extreme rows, or try another model"
         )

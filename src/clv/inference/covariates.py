@@ -1,0 +1,171 @@
+"""Maximum likelihood with covariates: every customer has parameters of their own.
+
+A family's log-likelihood is evaluated at one set of parameters per row, with its derivatives in
+these; the chain to base parameters and coefficients is a product of matrices, because the log of
+every parameter is linear in them. So the search is Newton's with exact derivatives here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clv.inference.design import Column, Design, learn
+from clv.inference.maximum_likelihood import Estimate, judge, maximize, search
+from clv.numerics import jets
+from clv.numerics.backend import Array
+from clv.numerics.sums import blocks
+
+#: Rows at a time: derivatives stay in the cache.
+BLOCK = 4_096
+
+#: A coefficient (of a level, or per standard deviation) that moves a parameter by more than this
+#: factor has left for a limit.
+EXTREME = float(np.log(1e6))
+
+#: Tables with at most so many distinct rows are also searched from other starts than the plain
+#: fit, this far from it.
+SMALL, OTHER_STARTS, FAR = 20_000, 2, 0.7
+
+
+class CovariateFit(NamedTuple):
+    """A design (None: no covariates), the estimates in its terms, and what a user should know."""
+
+    design: Design | None
+    estimate: Estimate
+    notes: tuple[str, ...]
+
+
+def maximize_with_covariates(
+    family: Any,
+    history: Any,
+    weights: Array,
+    scales: Mapping[str, float],
+    columns: Mapping[str, Column],
+    groups: Mapping[str, Sequence[str]],
+) -> CovariateFit:
+    """Fit a family whose parameters depend on covariates.
+
+    Parameters
+    ----------
+    family
+        A module of `clv.families` with ``COVARIATES``.
+    history, weights, scales
+        As in `maximum_likelihood.maximize`; m rows.
+    columns
+        The covariates of these rows, by name.
+    groups
+        For each group of ``COVARIATES``, the names of its covariates.
+
+    Raises
+    ------
+    ConvergenceError
+        If no maximum was found and no boundary explains it.
+    """
+    moves = {group: family.COVARIATES[group].parameters for group in groups}
+    design, matrix = learn(tuple(family.PARAMETERS), moves, groups, columns, weights)
+    plain = maximize(family, history, weights, scales)
+    notes = _notes(design)
+    if not design.coefficients:
+        return CovariateFit(design, plain, notes)
+    units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
+    units = np.concatenate([units, np.ones(len(design.coefficients))])
+    objective = objective_of(family, history, weights, design, matrix, units)
+    start = np.zeros(len(units))
+    start[: len(design.parameters)] = np.log(plain.parameters / units[: len(design.parameters)])
+    points = [start]
+    if len(weights) <= SMALL:
+        rng = np.random.default_rng(2007)
+        points += [start + rng.choice([-FAR, FAR], len(units)) for _ in range(OTHER_STARTS)]
+    best = search(objective, points)
+    estimate = judge(
+        best,
+        units,
+        names=(*design.parameters, *(c.label for c in design.coefficients)),
+        title=family.TITLE,
+        boundary=_boundary(family, design, best.point),
+        customers=float(weights.sum()),
+        starts=len(points),
+    )
+    return CovariateFit(design, estimate, notes)
+
+
+def objective_of(
+    family: Any, history: Any, weights: Array, design: Design, matrix: Array, units: Array
+) -> Callable[[Array], tuple[float, Array, Array]]:
+    """The negative log-likelihood and its derivatives in the logs of the scaled estimates (K,)."""
+    k = len(design.parameters)
+    parts = []
+    for rows in blocks(len(weights), BLOCK):
+        local = matrix[rows]
+        parts.append((history.take(rows), weights[rows], local, design.blocks(local)))
+    derivatives = getattr(family, "row_derivatives", _by_jets(family))
+
+    def objective(point: Array) -> tuple[float, Array, Array]:
+        total, gradient, hessian = 0.0, np.zeros(len(point)), np.zeros((len(point), len(point)))
+        with np.errstate(all="ignore"):  # a step too far is seen by its infinite value
+            estimates = np.exp(point) * units
+            for known, customers, local, linear in parts:
+                values = design.parameters_at(estimates, local)
+                value, slope, curvature = derivatives(family.Parameters(*values), known)
+                total += float(np.sum(customers * value))
+                for j in range(k):
+                    (place, factors), here = linear[j], values[j]
+                    slope_log = here * slope[j] * customers
+                    gradient[place] += factors.T @ slope_log
+                    for m in range(j + 1):
+                        weight = here * values[m] * curvature[j, m] * customers
+                        if m == j:
+                            weight = weight + slope_log
+                        others, other_factors = linear[m]
+                        block = factors.T @ (weight[:, None] * other_factors)
+                        hessian[np.ix_(place, others)] += block
+                        if m < j:
+                            hessian[np.ix_(others, place)] += block.T
+        return -total, -gradient, -hessian
+
+    return objective
+
+
+def _by_jets(family: Any) -> Callable[[Any, Any], tuple[Array, Array, Array]]:
+    """Derivatives (k, m) and (k, k, m) of the row formula in the parameters of each row."""
+
+    def derivatives(parameters: Any, history: Any) -> tuple[Array, Array, Array]:
+        k, m = len(parameters), len(history[0])
+        variables = family.Parameters(*jets.variables(parameters))
+        jet = family.log_likelihood(variables, history, jets)
+        return (
+            np.broadcast_to(jet.value, m),
+            np.broadcast_to(jet.gradient, (k, m)),
+            np.broadcast_to(jet.hessian, (k, k, m)),
+        )
+
+    return derivatives
+
+
+def _boundary(family: Any, design: Design, point: Array) -> str | None:
+    """Name the limit that base parameters or coefficients have run to."""
+    k = len(design.parameters)
+    base = family.boundary(family.Parameters(*np.exp(point[:k])))
+    found = [] if base is None else [base]
+    for coefficient, value in zip(design.coefficients, point[k:], strict=True):
+        if abs(value) > EXTREME:
+            end = "infinity" if value > 0 else "-infinity"
+            found.append(
+                f"the {coefficient.group} coefficient of {coefficient.what} for "
+                f"{coefficient.parameter} has run to {end}: the customers concerned are too few, "
+                "or all alike"
+            )
+    return "; ".join(found) or None
+
+
+def _notes(design: Design) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(
+            f"The {c.group} coefficient of {c.what} cannot be determined: {reason}. It is left "
+            "out (0)."
+            for c, reason in design.undetermined
+        )
+    )
