@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clv.families._protocol import Moves, Parameter, Paths
-from clv.numerics import pareto, pareto_sums
+from clv.numerics import pareto, pareto_rows, pareto_sums
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.sampling import first_order_statistics
@@ -192,6 +192,11 @@ def log_likelihood_derivatives(
     """Log-likelihood, its gradient (4,) and its Hessian (4, 4) in (r, alpha, s, beta)."""
     r, alpha, s, beta = (float(p) for p in parameters)
     return pareto_sums.log_likelihood_derivatives((r, alpha, s, beta), statistics)
+
+
+def row_derivatives(parameters: Parameters, history: PurchaseHistory) -> tuple[Array, Array, Array]:
+    """Log-likelihood, gradient (4, n) and Hessian (4, 4, n) of each row at its own parameters."""
+    return pareto_rows.row_derivatives(parameters, history)
 
 
 EXTREME = 1e6  #: beyond this (in units of the mean age) a parameter has left for a limit

@@ -27,7 +27,7 @@ from scipy.special import gammaln
 
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory
-from clv.numerics.pareto import NEGLIGIBLE, by_node_count
+from clv.numerics.pareto_rows import one_by_one
 from clv.numerics.quadrature import gauss_legendre
 from clv.numerics.special import log_rising
 from clv.numerics.sums import BLOCK, blocks, dot
@@ -122,7 +122,7 @@ def log_likelihood_derivatives(
     hessian[0, 0], hessian[1, 1] = -dot(more_than, z**-2), purchases / alpha**2
     for table in statistics.tables:
         value += _tabulated(parameters, table, gradient, hessian)
-    value += _one_by_one(parameters, *statistics.rest, gradient, hessian)
+    value += one_by_one(parameters, *statistics.rest, gradient, hessian)
     return value, gradient, np.triu(hessian) + np.triu(hessian, 1).T
 
 
@@ -187,114 +187,6 @@ def _add_first(gradient: Array, hessian: Array, slopes: Array, weights: Array) -
         hessian -= weighted @ part.T
 
 
-# --- customers without a table -----------------------------------------------------------------
-
-
-def _one_by_one(
-    parameters: _Numbers,
-    history: PurchaseHistory,
-    weights: Array,
-    gradient: Array,
-    hessian: Array,
-) -> float:
-    """Sum of ln M, its derivatives added; in units of e(t_x)."""
-    r, alpha, s, beta = parameters
-    if not len(weights):
-        return 0.0
-    x, t_x, T = history
-    shape, rate, rate_of_death = r + x, alpha + t_x, beta + t_x
-    c = 1 / ((shape + 1) / rate + (s + 1) / rate_of_death)
-    with np.errstate(over="ignore"):
-        end = np.minimum(
-            rate * np.expm1(NEGLIGIBLE / shape), rate_of_death * np.expm1(NEGLIGIBLE / s)
-        )
-    idle = T - t_x
-    length = np.log1p(np.minimum(idle, end) / c)
-    value = 0.0
-    for nodes, node_weights, i in by_node_count(length):
-        value += _some(
-            parameters,
-            PurchaseHistory(x[i], t_x[i], T[i]),
-            weights[i],
-            (c[i], length[i]),
-            (nodes, node_weights),
-            gradient,
-            hessian,
-        )
-    return value
-
-
-def _some(
-    parameters: _Numbers,
-    history: PurchaseHistory,
-    weights: Array,
-    interval: tuple[Array, Array],
-    rule: tuple[Array, Array],
-    gradient: Array,
-    hessian: Array,
-) -> float:
-    """Sum of ln M of customers who are given the same nodes; see `clv.numerics.pareto`."""
-    r, alpha, s, beta = parameters
-    x, t_x, T = history
-    (c, length), (nodes, node_weights) = interval, rule
-    shape = r + x
-    rate, rate_of_death, idle = alpha + t_x, beta + t_x, T - t_x
-    before_r, before_s = np.log1p(t_x / alpha), np.log1p(t_x / beta)
-
-    # at every node: the density of dying there, and how its log changes with the parameters
-    q = nodes * length
-    since = c * np.expm1(q)
-    log_r, log_s = np.log1p(since / rate), np.log1p(since / rate_of_death)
-    in_alpha, in_beta = 1 / (rate + since), 1 / (rate_of_death + since)
-    dying = node_weights * np.exp(q - shape * log_r - s * log_s) * in_beta * (s * c * length)
-    slopes = np.empty((4, *dying.shape))
-    since += t_x
-    np.subtract(-before_r, log_r, out=slopes[0])
-    np.multiply(shape / alpha, since * in_alpha, out=slopes[1])
-    np.subtract(1 / s - before_s, log_s, out=slopes[2])
-    np.multiply(s / beta * since - 1.0, in_beta, out=slopes[3])
-
-    # the same of being alive at T
-    log_r, log_s = np.log1p(idle / rate), np.log1p(idle / rate_of_death)
-    alive = np.exp(-shape * log_r - s * log_s)
-    alive_alpha, alive_beta = 1 / (alpha + T), 1 / (beta + T)
-    alive_slopes = np.stack(
-        [
-            -before_r - log_r,
-            shape / alpha * T * alive_alpha,
-            -before_s - log_s,
-            s / beta * T * alive_beta,
-        ]
-    )
-
-    M = alive + dying.sum(axis=0)
-    alive /= M
-    dying /= M
-    weighted = slopes * dying
-    mean = weighted.sum(axis=1) + alive_slopes * alive
-    gradient += mean @ weights
-
-    # the mean of second derivatives of the logs, ...
-    dead_beta = np.einsum("ij,ij->j", dying, in_beta)
-    twice_alpha = np.einsum("ij,ij->j", weighted[1], in_alpha)
-    twice_alpha += alive_slopes[1] * alive * alive_alpha
-    twice_beta = np.einsum("ij,ij->j", weighted[3], in_beta)
-    twice_beta += alive_slopes[3] * alive * alive_beta
-    by_beta = mean[3] + dead_beta
-    hessian[0, 1] += dot(weights, mean[1] / shape)
-    hessian[1, 1] -= dot(weights, mean[1] / alpha + twice_alpha)
-    hessian[2, 2] -= dot(weights, 1 - alive) / s**2
-    hessian[2, 3] += dot(weights, by_beta) / s
-    hessian[3, 3] -= dot(weights, by_beta / beta + twice_beta)
-    # ... and the covariance of first ones
-    slopes -= mean[:, None]
-    alive_slopes -= mean
-    np.multiply(slopes, dying * weights, out=weighted)
-    hessian += weighted.reshape(4, -1) @ slopes.reshape(4, -1).T
-    hessian += (alive_slopes * (alive * weights)) @ alive_slopes.T
-    return dot(weights, np.log(M) - shape * before_r - s * before_s)
-
-
 # --- customers with a table --------------------------------------------------------------------
 
 
@@ -309,7 +201,7 @@ def _tabulated(
     times, k = table.times, len(table.x)
     count = _nodes_per_cell(parameters, table)
     if count is None:
-        return _one_by_one(parameters, *_without_table(table), gradient, hessian)
+        return one_by_one(parameters, *_without_table(table), gradient, hessian)
     shape = (r + table.x)[:, None]
     ends = _point(parameters, times, dying=False)
     log_end = -shape * ends.by_r + s * ends.by_s
