@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from clv.errors import DataError
+from clv.tables._arrow import take
 from clv.tables._day import day_number
 from clv.tables._days import purchase_days
-from clv.tables.refunds import FloatArray, net_refunds
+from clv.tables.refunds import BoolArray, FloatArray, IntArray, net_refunds
 from clv.tables.rfm import RFM
 from clv.tables.transactions import Transactions
 
@@ -30,6 +31,16 @@ class DailyPurchases(NamedTuple):
     first_day: int
     newcomers: FloatArray
     repeats: FloatArray
+
+
+class Purchases(NamedTuple):
+    """Purchases of a table's customers, by customer and then by day, the holdout's included."""
+
+    ids: Any  #: narwhals series of the customers
+    customer: IntArray  #: index into `ids`, shape (m,)
+    day: IntArray  #: days since 1970-01-01, shape (m,)
+    is_first: BoolArray  #: shape (m,)
+    end: int  #: last day of the observation
 
 
 def daily_purchases(transactions: Transactions, rfm: RFM) -> DailyPurchases:
@@ -63,6 +74,26 @@ def daily_purchases(transactions: Transactions, rfm: RFM) -> DailyPurchases:
     >>> daily_purchases(transactions, rfm)[1:]
     (array([1., 0., 1., 0.]), array([0., 0., 1., 0.]))
     """
+    found = purchases_behind(transactions, rfm)
+    day, is_first = found.day, found.is_first
+    start = int(day.min())
+    length = found.end - start + 1
+    return DailyPurchases(
+        start,
+        np.bincount(day[is_first] - start, minlength=length).astype(np.float64),
+        np.bincount(day[~is_first] - start, minlength=length).astype(np.float64),
+    )
+
+
+def purchases_behind(transactions: Transactions, rfm: RFM) -> Purchases:
+    """The days on which the customers of a table bought; parameters as in `daily_purchases`.
+
+    Raises
+    ------
+    DataError
+        If the table does not say when its observation ends, or was made from other
+        transactions.
+    """
     if rfm.observation_period_end is None:
         raise DataError(
             "the table does not say when its observation ends; make it with clv.rfm_summary"
@@ -82,10 +113,6 @@ def daily_purchases(transactions: Transactions, rfm: RFM) -> DailyPurchases:
             f"the table has {len(rfm):,} customers and the transactions {int(is_first.sum()):,} "
             "with a purchase by the same day; give the transactions that the table was made from"
         )
-    start = int(day.min())
-    length = end - start + 1
-    return DailyPurchases(
-        start,
-        np.bincount(day[is_first] - start, minlength=length).astype(np.float64),
-        np.bincount(day[~is_first] - start, minlength=length).astype(np.float64),
-    )
+    kept = np.flatnonzero(in_table)
+    place = np.cumsum(in_table) - 1
+    return Purchases(take(days.ids, kept), place[customer], day, is_first, end)

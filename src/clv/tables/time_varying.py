@@ -1,0 +1,342 @@
+"""Covariates that change with time: a table of customers, periods and columns.
+
+Periods are days, weeks, months or any other steady number of days; a value holds from the
+first day of its period to the day before the next one. Nothing is filled in: what is missing is
+named, so that no model invents a campaign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import numpy.typing as npt
+
+from clv.errors import DataError, MissingColumnError, NoUsableRowsError, UnsupportedFrameError
+from clv.tables._day import from_day_number, parse_day, day_number
+from clv.tables._frame import FloatArray, collect, counted, levels_of
+from clv.tables.refunds import IntArray
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TimeVaryingCovariates:
+    """Covariates by customer and period; made by `time_varying_covariates`.
+
+    Attributes
+    ----------
+    columns
+        Names of the covariates.
+    values
+        Of every column, shape (rows,): numbers, or which of `levels` holds.
+    levels
+        Of every column of texts: its distinct texts in ascending order.
+    borders
+        First days of all periods and the day after the last one, in days since 1970-01-01.
+    customer_ids
+        Distinct ids, an Arrow array; None when the values are those of everybody.
+    first_row, first_period, periods
+        Of each customer: where its rows begin, with which period, and how many there are.
+    """
+
+    columns: tuple[str, ...]
+    values: Mapping[str, FloatArray]
+    levels: Mapping[str, tuple[str, ...]]
+    borders: IntArray
+    customer_ids: Any
+    first_row: IntArray
+    first_period: IntArray
+    periods: IntArray
+
+    @property
+    def first_day(self) -> date:
+        """The first day that some row covers."""
+        return from_day_number(int(self.borders[0]))
+
+    @property
+    def last_day(self) -> date:
+        """The last day that some row covers."""
+        return from_day_number(int(self.borders[-1]) - 1)
+
+    def __repr__(self) -> str:
+        who = (
+            "everybody"
+            if self.customer_ids is None
+            else counted(len(self.customer_ids), "customer", "customers")
+        )
+        count = len(self.borders) - 1
+        return (
+            f"Time-varying covariates {', '.join(self.columns)}: {who}, "
+            f"{counted(count, 'period', 'periods')} from {self.first_day} to {self.last_day}"
+        )
+
+    def at(self, customer_ids: Any) -> IntArray:
+        """Index of each customer among those of the covariates, shape (n,).
+
+        Raises
+        ------
+        DataError
+            If one is not there.
+        """
+        if self.customer_ids is None:
+            return np.zeros(len(customer_ids), dtype=np.int64)
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        ours = nw.from_native(customer_ids, series_only=True).to_arrow()
+        try:
+            theirs = self.customer_ids.cast(ours.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(
+                f"customer_id is {self.customer_ids.type} in the covariates and {ours.type} in "
+                "the transactions; make them the same"
+            ) from error
+        found = pc.fill_null(pc.index_in(ours, value_set=theirs), -1).to_numpy().astype(np.int64)
+        lost = np.flatnonzero(found < 0)
+        if len(lost):
+            raise DataError(
+                f"the covariates have no rows for {counted(len(lost), 'customer', 'customers')} "
+                f"of {len(found):,}, the first is {ours[int(lost[0])].as_py()!r}; add their rows"
+            )
+        return np.asarray(found)
+
+
+def time_varying_covariates(
+    table: Any,
+    *,
+    customer_id: str | None = "customer_id",
+    date: str = "date",
+    columns: Sequence[str] | None = None,
+) -> TimeVaryingCovariates:
+    """Read covariates that change with time.
+
+    Parameters
+    ----------
+    table
+        Data frame of any engine with a row per customer and period, in any order.
+    customer_id
+        Name of the column with ids; None when there is none because the values are those of
+        everybody (seasons), with one row per period.
+    date
+        Name of the column with the first day of each period: dates, datetimes or texts such as
+        "2024-01-29". Periods are steady: days, weeks, any number of days, or calendar months.
+    columns
+        Names of the covariates: numbers, or texts, categories and true/false, whose levels
+        models tell apart. Default: all other columns.
+
+    Returns
+    -------
+    TimeVaryingCovariates
+        For ``fit(rfm, covariates=..., transactions=...)`` and
+        ``rfm.with_time_varying_covariates``.
+
+    Raises
+    ------
+    UnsupportedFrameError, MissingColumnError, NoUsableRowsError
+        If it is no data frame, lacks a column, or is empty.
+    DataError
+        If a value is missing or infinite, a customer has two rows for a period or none for one
+        in between, or the periods are not steady.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> weeks = pd.DataFrame({"week": ["2024-01-01", "2024-01-08", "2024-01-15"],
+    ...                       "sale": [0, 1, 0]})
+    >>> time_varying_covariates(weeks, customer_id=None, date="week")
+    Time-varying covariates sale: everybody, 3 periods from 2024-01-01 to 2024-01-21
+    """
+    frame = _frame(table)
+    keys = [date] if customer_id is None else [customer_id, date]
+    wanted = [c for c in frame.columns if c not in keys] if columns is None else list(columns)
+    _check_columns(frame, keys, wanted)
+    day = _days(frame[date], date)
+    ids, code = (None, np.zeros(len(day), dtype=np.int64))
+    if customer_id is not None:
+        ids, code = _codes(frame[customer_id], customer_id)
+
+    def name(row: int) -> str:
+        who = "" if ids is None else f"{ids[int(code[row])].as_py()!r}, "
+        return f"{who}{from_day_number(int(day[row]))}"
+
+    values, levels = {}, {}
+    for column in wanted:
+        values[column], found = _values(frame[column], column, name)
+        if found:
+            levels[column] = found
+    order = np.lexsort((day, code))
+    borders = _borders(np.unique(day), date)
+    period = np.searchsorted(borders, day[order])
+    customer = code[order]
+    same = np.diff(customer) == 0
+    step = np.diff(period)
+    _refuse(
+        np.flatnonzero(same & (step == 0)) + 1,
+        lambda i: name(int(order[i])),
+        "{rows} of the covariates repeat a customer and period"
+        if ids is not None
+        else "{rows} of the covariates repeat a period (customer_id=None says that the values are "
+        "those of everybody)",
+        "keep one row for each",
+    )
+    _refuse(
+        np.flatnonzero(same & (step > 1)),
+        lambda i: (
+            ("" if ids is None else f"{ids[int(customer[i])].as_py()!r} ")
+            + f"has no row for {from_day_number(int(borders[period[i] + 1]))}"
+        ),
+        "the covariates have gaps between periods after {rows}",
+        "add the rows of these periods",
+    )
+    first_row = np.flatnonzero(np.diff(customer, prepend=-1))
+    return TimeVaryingCovariates(
+        columns=tuple(wanted),
+        values={column: _sorted(array, order) for column, array in values.items()},
+        levels=levels,
+        borders=borders,
+        customer_ids=ids,
+        first_row=first_row,
+        first_period=period[first_row],
+        periods=np.diff(first_row, append=len(order)),
+    )
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+def _frame(table: Any) -> nw.DataFrame[Any]:
+    try:
+        return collect(nw.from_native(table))
+    except TypeError as error:
+        raise UnsupportedFrameError(
+            f"the covariates are a {type(table).__name__}, which is no data frame that is known; "
+            "give a pandas, Polars or PyArrow frame"
+        ) from error
+
+
+def _check_columns(frame: nw.DataFrame[Any], keys: list[str], wanted: list[str]) -> None:
+    for column in (*keys, *wanted):
+        if column not in frame.columns:
+            raise MissingColumnError(
+                f"the covariates have no column {column!r}; they have {', '.join(frame.columns)}"
+            )
+    if not wanted:
+        raise DataError("the covariates have no columns beside the customer and the period")
+    if len(set(wanted)) < len(wanted) or set(wanted) & set(keys):
+        raise DataError(f"columns names a column twice, or a key: {', '.join(wanted)}")
+    if not len(frame):
+        raise NoUsableRowsError("the covariates have no rows")
+
+
+def _dictionary(series: nw.Series[Any]) -> Any:
+    import pyarrow as pa
+
+    array = series.to_arrow()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return array.dictionary_encode()
+
+
+def _codes(series: nw.Series[Any], name: str) -> tuple[Any, IntArray]:
+    coded = _dictionary(series)
+    _refuse_missing(coded, name)
+    return coded.dictionary, coded.indices.to_numpy().astype(np.int64)
+
+
+def _days(series: nw.Series[Any], name: str) -> IntArray:
+    """First days of periods as numbers; there are few distinct ones."""
+    coded = _dictionary(series)
+    _refuse_missing(coded, name)
+    days = [day_number(parse_day(value, name)) for value in coded.dictionary.to_pylist()]
+    return np.array(days, dtype=np.int64)[coded.indices.to_numpy()]
+
+
+def _refuse_missing(coded: Any, name: str) -> None:
+    missing = coded.indices.is_null().to_numpy(zero_copy_only=False)
+    _refuse(
+        np.flatnonzero(missing),
+        lambda i: f"row {i + 1}",
+        f"{name} is missing in {{rows}} of the covariates",
+        "fill it in or leave these rows out",
+    )
+
+
+def _values(
+    series: nw.Series[Any], column: str, name: Any
+) -> tuple[FloatArray, tuple[str, ...] | None]:
+    remedy = "fill it in: a model would have to invent a value"
+    if series.dtype.is_numeric():
+        numbers = series.cast(nw.Float64).to_numpy().astype(np.float64)
+        bad = np.flatnonzero(~np.isfinite(numbers))
+        _refuse(bad, name, f"{column} is missing or infinite in {{rows}} of the covariates", remedy)
+        return numbers, None
+    if not isinstance(series.dtype, nw.String | nw.Categorical | nw.Enum | nw.Boolean | nw.Object):
+        raise DataError(
+            f"{column} of the covariates holds {series.dtype}; it must hold numbers, texts, "
+            "categories or true/false"
+        )
+    coded = _dictionary(series)
+    texts = np.array([*map(_text, coded.dictionary.to_pylist()), ""], dtype=object)
+    rows = texts[coded.indices.fill_null(len(texts) - 1).to_numpy()]
+    bad = np.flatnonzero(rows == "")
+    _refuse(bad, name, f"{column} is missing in {{rows}} of the covariates", remedy)
+    codes, levels = levels_of(rows)
+    return codes, levels
+
+
+def _text(value: Any) -> str:
+    return str(value).strip()
+
+
+def _borders(starts: IntArray, name: str) -> IntArray:
+    """First days of all periods and the day after the last, if they are steady."""
+    if len(starts) < 2:
+        raise DataError(
+            f"{name} of the covariates has one period only, so its length is not known; give the "
+            "first days of at least two"
+        )
+    steps = np.diff(starts)
+    if (steps == steps[0]).all() and steps[0] not in (28, 29, 30, 31):
+        return np.append(starts, starts[-1] + steps[0])
+    days = starts.astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    of_month = (days - months.astype("datetime64[D]")).astype(np.int64)
+    if (of_month == of_month[0]).all() and of_month[0] < 28:
+        every = np.arange(months[0], months[-1] + 2).astype("datetime64[D]").astype(np.int64)
+        every += of_month[0]
+    else:
+        every = np.arange(starts[0], starts[-1] + 2 * steps.min(), steps.min())
+    known = np.isin(every[:-1], starts)
+    if not np.isin(starts, every).all():
+        odd = starts[int(np.flatnonzero(~np.isin(starts, every))[0])]
+        raise DataError(
+            f"{name} of the covariates has no steady periods: they are {steps.min():,} to "
+            f"{steps.max():,} days long, and {from_day_number(int(odd))} is the first out of "
+            "step; give the first day of each period of a week, a month or a number of days"
+        )
+    if not known.all():
+        first = from_day_number(int(every[:-1][~known][0]))
+        raise DataError(
+            f"the covariates have no rows for {counted(int((~known).sum()), 'period', 'periods')}"
+            f", the first begins on {first}; add the rows of these periods"
+        )
+    return np.asarray(every, dtype=np.int64)
+
+
+def _sorted(array: FloatArray, order: npt.NDArray[np.intp]) -> FloatArray:
+    result = array[order]
+    result.flags.writeable = False
+    return result
+
+
+def _refuse(bad: Any, name: Any, what: str, remedy: str) -> None:
+    if len(bad):
+        rows = counted(len(bad), "row", "rows")
+        raise DataError(f"{what.format(rows=rows)}, the first is {name(int(bad[0]))}; {remedy}")
+
+
