@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from clv.tables.rfm import RFM as RFM
     from clv.tables.rfm import rfm_summary as rfm_summary
     from clv.tables.rfm import rfm_table as rfm_table
+    from clv.tables.time_varying import time_varying_covariates as time_varying_covariates
     from clv.tables.transactions import (
         Transactions as Transactions,
     )
@@ -64,6 +65,7 @@ _PUBLIC = {
     "retention_curve": "clv.retention",
     "rfm_summary": "clv.tables.rfm",
     "rfm_table": "clv.tables.rfm",
+    "time_varying_covariates": "clv.tables.time_varying",
 }
 _NAMESPACES = ("datasets", "errors", "evaluation", "families", "plots")
 

@@ -206,6 +206,11 @@ def forecast(
         wanted["lifetime"] = purchases.lifetime_discounter(horizon, discount_rate)
     alive, *products = purchases.of_living(rfm, *wanted.values(), with_alive=True)
     found = dict(zip(wanted, products, strict=True))
+    if np.isnan(found["some_purchase_ever"]).any():
+        notes.append(
+            "The covariates are not known for ever: probability_never_again is missing, and so "
+            "are dates of a next purchase beyond what they reach."
+        )
     if horizon is None:
         found["survival"] = np.zeros(len(rfm))
         found["some_purchase"] = found["some_purchase_ever"]

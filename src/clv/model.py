@@ -21,15 +21,20 @@ from clv.fitted import (
     Fitted,
     FittedPurchases,
     FittedSpend,
+    FittedTimeVarying,
     spend_columns,
+    timeline,
 )
 from clv.inference.covariates import CovariateFit, maximize_with_covariates
 from clv.inference.design import Column
 from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
+from clv.inference.time_varying import maximize_time_varying
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory, SpendHistory
 from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
+from clv.tables.time_varying import TimeVaryingCovariates
+from clv.tables.transactions import Transactions
 
 Method = Literal["mle"]
 SpendBasis = Literal["repeat", "all"]
@@ -92,7 +97,7 @@ class Model:
         """Names of all covariates, each once."""
         return tuple(dict.fromkeys(name for names in self.groups.values() for name in names))
 
-    def _check(self, rfm: RFM, method: str) -> None:
+    def _check(self, rfm: RFM, method: str, without: Sequence[str] = ()) -> None:
         if not isinstance(rfm, RFM):
             raise DataError(
                 f"fit expects a table from clv.rfm_summary or clv.rfm_table, not "
@@ -101,7 +106,7 @@ class Model:
             )
         if method != "mle":
             raise DataError(f"method {method!r} is not known; there is 'mle'")
-        missing = [name for name in self.covariates if name not in rfm.data]
+        missing = [name for name in self.covariates if name not in (*rfm.data, *without)]
         if missing:
             raise MissingColumnError(
                 f"the table has no covariate {', '.join(missing)}; add it with "
@@ -127,7 +132,14 @@ class PurchaseModel(Model):
         self._take_covariates(purchase=purchase_covariates, dropout=dropout_covariates)
 
     def fit(
-        self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
+        self,
+        rfm: RFM,
+        *,
+        covariates: TimeVaryingCovariates | None = None,
+        transactions: Transactions | None = None,
+        method: Method = "mle",
+        draws: int = 400,
+        seed: int = 0,
     ) -> FittedPurchases:
         """Fit to a table of frequency, recency and T.
 
@@ -135,6 +147,12 @@ class PurchaseModel(Model):
         ----------
         rfm
             One row per customer, from `clv.rfm_summary` or `clv.rfm_table`.
+        covariates
+            Covariates that change with time, from `clv.time_varying_covariates`, unless the
+            table has them already (``rfm.with_time_varying_covariates``). Pareto/NBD only. What
+            lies after the end of the observation changes no fit.
+        transactions
+            What the table was made from: with such covariates it matters when customers bought.
         method
             "mle": maximum likelihood on the distinct weighted rows, which is exact.
         draws
@@ -158,9 +176,21 @@ class PurchaseModel(Model):
         BoundaryWarning
             If the likelihood is largest at a limit of the parameters, which it names.
         """
-        self._check(rfm, method)
+        varying: tuple[str, ...] = ()
+        if isinstance(rfm, RFM):
+            if covariates is not None:
+                rfm = rfm.with_time_varying_covariates(covariates)
+            varying = self._time_varying(rfm)
+            if covariates is not None and not varying:
+                raise DataError(
+                    f"{self!r} names none of the time-varying covariates "
+                    f"({', '.join(covariates.columns)}); name those that matter in "
+                    "purchase_covariates and dropout_covariates"
+                )
+        self._check(rfm, method, without=varying)
         family = self.family
-        rows = rfm.distinct(*HISTORY_COLUMNS, *self.covariates)
+        static = () if varying else self.covariates
+        rows = rfm.distinct(*HISTORY_COLUMNS, *static)
         known = len(HISTORY_COLUMNS)
         history = PurchaseHistory(*rows.columns[:known])
         if len(rfm) < 2:
@@ -174,14 +204,38 @@ class PurchaseModel(Model):
                 "(frequency is 0 in every row), so nothing is known of how often customers "
                 "come back. Use a longer period, or check that customer ids repeat"
             )
-        mean_age = dot(rows.weights, history.T) / len(rfm)
-        numbers = dict(zip(self.covariates, rows.columns[known:], strict=True))
-        fit = self._maximize(rfm, history, rows.weights, {"time": mean_age}, numbers)
+        scales = {"time": dot(rows.weights, history.T) / len(rfm)}
+        form: type[FittedPurchases] = FittedPurchases
+        if varying:
+            if transactions is None:
+                raise DataError(
+                    f"{', '.join(varying)} change with time, so it matters when customers bought: "
+                    "give transactions=, what the table was made from"
+                )
+            form = FittedTimeVarying
+            plain = maximize(family, history, rows.weights, scales)
+            time = timeline(rfm, self.covariates, transactions)
+            fit = maximize_time_varying(family, time, self.groups, plain, scales)
+        else:
+            numbers = dict(zip(static, rows.columns[known:], strict=True))
+            fit = self._maximize(rfm, history, rows.weights, scales, numbers)
         remarks = _remarks(family, fit.estimate, history, rows.weights)
         return cast(
             FittedPurchases,
-            _assemble(FittedPurchases, family, fit, rfm, len(rfm), draws, seed, remarks, {}),
+            _assemble(form, form.family_of(family), fit, rfm, len(rfm), draws, seed, remarks, {}),
         )
+
+    def _time_varying(self, rfm: RFM) -> tuple[str, ...]:
+        """The covariates of the model that change with time."""
+        if rfm.time_varying is None:
+            return ()
+        found = tuple(name for name in self.covariates if name in rfm.time_varying.columns)
+        if found and self.family.NAME != "pareto_nbd":
+            raise DataError(
+                f"{self.family.TITLE} takes no covariates that change with time "
+                f"({', '.join(found)}); ParetoNBDModel does"
+            )
+        return found
 
 
 class SpendModel(Model):
@@ -334,6 +388,8 @@ def class_names() -> tuple[str, ...]:
     return tuple(families.find(name).CLASS_NAME for name in families.names())
 
 
-def fitted_class(family: Any) -> type[Fitted]:
-    """The class of a family's fits."""
+def fitted_class(family: Any, form: str = "") -> type[Fitted]:
+    """The class of a family's fits, of that form."""
+    if form == FittedTimeVarying.form:
+        return FittedTimeVarying
     return FittedPurchases if family.KIND == "purchase" else FittedSpend

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from clv.fitted import Fitted, FittedPurchases, FittedSpend, Rows
 from clv.numerics.backend import Array
 from clv.numerics.compress import compress
-from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.numerics.histories import SpendHistory
 from clv.tables.rfm import RFM
 
 Indices = npt.NDArray[np.signedinteger[Any]]
@@ -127,12 +127,7 @@ def predictive(
     for block in _blocks_of_states(purchases, states, ends, draws):
         local_states = states.take(block)
         count = local_states.spend_purchases[:, None]
-        paths = purchases.family.sample_purchases(
-            _alive_states(purchases, points, local_states.purchases),
-            ends,
-            rng,
-            (block.stop - block.start, draws),
-        )
+        paths = purchases.sample_futures(points, local_states.purchases, ends, rng)
         factors = np.exp(-delta * paths.times) if delta else np.ones(len(paths.times))
         drawn = spend.parameters_at(spend_points, local_states.spend_matrix)
         plug_in = spend.parameters_at(spend.estimates[None, :], local_states.spend_matrix)
@@ -193,28 +188,23 @@ def expected(
     points, spend_points = _draws_of(purchases, width, rng), _draws_of(spend, width, rng)
     everybody, states = purchases.rows_of(rfm), purchases.states_of(rfm)
     known_spend, spend_matrix = spend.history(rfm), spend.spend_matrix(rfm)
+    functions = [discounted] if count is None else [discounted, count]
     tail = (1.0 - interval) / 2.0
     result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
     order = np.argsort(states.inverse, kind="stable")
     for start in range(0, len(order), max(1, BLOCK // width)):
         rows = order[start : start + max(1, BLOCK // width)]
         used, local = np.unique(states.inverse[rows], return_inverse=True)
-        state = _alive_states(purchases, points, states.take(used))
-        flat = type(state)(*(np.broadcast_to(s, (len(used), width)).reshape(-1) for s in state))
-        each = everybody.take(everybody.inverse[rows])
-        alive = purchases.family.probability_alive(
-            purchases.parameters_at(points, each.matrix), _column(each.history)
-        )
+        found = purchases.at_draws(points, states.take(used), *functions)
+        alive = purchases.alive_at_draws(points, everybody.take(everybody.inverse[rows]))
         level = spend.family.expected_spend(
             spend.parameters_at(spend_points, None if spend_matrix is None else spend_matrix[rows]),
             known_spend.take((rows, None)),
         )
         level = np.where(np.isfinite(level), level, spend.options["pooled_mean"])
-        worth = alive * level * discounted(flat).reshape(len(used), width)[local]
-        _quantiles(result.value, rows, worth, tail)
+        _quantiles(result.value, rows, alive * level * found[0][local], tail)
         if count is not None:
-            bought = alive * count(flat).reshape(len(used), width)[local]
-            _quantiles(result.purchases, rows, bought, tail)
+            _quantiles(result.purchases, rows, alive * found[1][local], tail)
     return result
 
 
@@ -250,16 +240,6 @@ def _states(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> tuple[_
     matrix = spend.matrix_of(rfm, dict(zip(spend.covariates, joined.columns[2:], strict=True)))
     found = _States(rows.take(joined.columns[0].astype(np.int64)), joined.columns[1], matrix)
     return found, joined.inverse
-
-
-def _alive_states(purchases: FittedPurchases, points: Array, rows: Rows) -> Any:
-    """States of rows (m, draws), given alive, at draws of the parameters."""
-    parameters = purchases.parameters_at(points, rows.matrix)
-    return purchases.family.alive_state(parameters, _column(rows.history))
-
-
-def _column(history: PurchaseHistory) -> PurchaseHistory:
-    return history.take((slice(None), None))
 
 
 def _draws_of(fitted: Fitted, draws: int, rng: np.random.Generator) -> Array:

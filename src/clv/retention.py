@@ -69,6 +69,11 @@ def retention_curve(
     "Alive" cannot be seen; "bought again after that age" can, and is what the model is held
     against.
     """
+    if purchases.form:
+        raise DataError(
+            f"there is no retention curve of {purchases.family.TITLE}: at one age customers live "
+            "in different periods. Ask purchases.survival(rfm, horizon) for each horizon"
+        )
     end = parse_horizon(until, purchases.time_unit)
     if points < 2:
         raise DataError("points must be 2 or more")

@@ -54,6 +54,7 @@ def save(fitted: Fitted, path: str | Path) -> Path:
         "format": FORMAT,
         "package_version": version("predictive-clv"),
         "model": fitted.model_name,
+        "form": fitted.form,
         "parameters": fitted.parameters,
         "log_likelihood": fitted.log_likelihood,
         "n_customers": fitted.n_customers,
@@ -122,8 +123,9 @@ def load(path: str | Path) -> Any:
     except KeyError as error:
         raise SavedModelError(f"{folder}: {error.args[0]}") from error
     end, design = record["observation_period_end"], record.get("design")
-    return fitted_class(family)(
-        family=family,
+    form = fitted_class(family, record.get("form", ""))
+    return form(
+        family=form.family_of(family),
         **values,
         log_likelihood=record["log_likelihood"],
         n_customers=record["n_customers"],

@@ -3,5 +3,15 @@
 from clv.fitted.base import Fitted
 from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases, Rows
 from clv.fitted.spend import FittedSpend, spend_columns
+from clv.fitted.time_varying import FittedTimeVarying, timeline
 
-__all__ = ["HISTORY_COLUMNS", "Fitted", "FittedPurchases", "FittedSpend", "Rows", "spend_columns"]
+__all__ = [
+    "HISTORY_COLUMNS",
+    "Fitted",
+    "FittedPurchases",
+    "FittedSpend",
+    "FittedTimeVarying",
+    "Rows",
+    "spend_columns",
+    "timeline",
+]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,13 @@ class Fitted:
     notes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     design: Design | None = None
+
+    form: ClassVar[str] = ""  #: tells fits of one family apart that predict in different ways
+
+    @classmethod
+    def family_of(cls, family: Any) -> Any:
+        """What fits of this form use of a family."""
+        return family
 
     @property
     def model_name(self) -> str:

@@ -24,7 +24,7 @@ class Rows(NamedTuple):
     """Distinct rows of a table, as far as a model looks at them."""
 
     history: PurchaseHistory
-    matrix: Array | None  #: of covariates, shape (m, terms)
+    matrix: Any  #: of covariates (m, terms), None without, or customers' lives (time_varying)
     inverse: npt.NDArray[np.signedinteger[Any]]  #: the place of each customer, shape (n,)
 
     def take(self, rows: Any) -> Rows:
@@ -340,6 +340,36 @@ class FittedPurchases(Fitted):
         means = [(total / len(points))[rows.inverse] for total in totals]
         return means if with_alive else means[1:]
 
+    # --- draws of the parameters -------------------------------------------------------------
+
+    def sample_futures(
+        self, points: Array, rows: Rows, horizon: float, rng: np.random.Generator
+    ) -> Any:
+        """Exact draws of the purchases of m living customers within the horizon.
+
+        One future for each draw of the parameters (draws, K): `families.Paths` with counts of
+        shape (m, draws).
+        """
+        state = self._states_at(points, rows)
+        return self.family.sample_purchases(state, horizon, rng, (len(rows.history.T), len(points)))
+
+    def alive_at_draws(self, points: Array, rows: Rows) -> Array:
+        """P(alive) of m rows at draws of the parameters, shape (m, draws)."""
+        parameters = self.parameters_at(points, rows.matrix)
+        return np.asarray(self.family.probability_alive(parameters, _column(rows.history)))
+
+    def at_draws(
+        self, points: Array, rows: Rows, *functions: Callable[[Any], Array]
+    ) -> list[Array]:
+        """Functions of the state of m rows at draws of the parameters, shape (m, draws) each."""
+        state, size = self._states_at(points, rows), (len(rows.history.T), len(points))
+        flat = type(state)(*(np.broadcast_to(s, size).reshape(-1) for s in state))
+        return [function(flat).reshape(size) for function in functions]
+
+    def _states_at(self, points: Array, rows: Rows) -> Any:
+        parameters = self.parameters_at(points, rows.matrix)
+        return self.family.alive_state(parameters, _column(rows.history))
+
     def _alive(self, point: Array, rows: Rows) -> Array:
         parameters = self.parameters_at(point, rows.matrix)
         return np.asarray(self.family.probability_alive(parameters, rows.history))
@@ -356,3 +386,7 @@ class FittedPurchases(Fitted):
                 "a horizon nor discounting; give a horizon or a discount_rate above 0"
             )
         return np.asarray(total)
+
+
+def _column(history: PurchaseHistory) -> PurchaseHistory:
+    return history.take((slice(None), None))

@@ -67,7 +67,7 @@ def maximize_with_covariates(
     moves = {group: family.COVARIATES[group].parameters for group in groups}
     design, matrix = learn(tuple(family.PARAMETERS), moves, groups, columns, weights)
     plain = maximize(family, history, weights, scales)
-    notes = _notes(design)
+    notes = design_notes(design)
     if not design.coefficients:
         return CovariateFit(design, plain, notes)
     units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
@@ -85,7 +85,7 @@ def maximize_with_covariates(
         units,
         names=(*design.parameters, *(c.label for c in design.coefficients)),
         title=family.TITLE,
-        boundary=_boundary(family, design, best.point),
+        boundary=boundary_of(family, design, best.point),
         customers=float(weights.sum()),
         starts=len(points),
     )
@@ -145,7 +145,7 @@ def _by_jets(family: Any) -> Callable[[Any, Any], tuple[Array, Array, Array]]:
     return derivatives
 
 
-def _boundary(family: Any, design: Design, point: Array) -> str | None:
+def boundary_of(family: Any, design: Design, point: Array) -> str | None:
     """Name the limit that base parameters or coefficients have run to."""
     k = len(design.parameters)
     base = family.boundary(family.Parameters(*np.exp(point[:k])))
@@ -161,7 +161,8 @@ def _boundary(family: Any, design: Design, point: Array) -> str | None:
     return "; ".join(found) or None
 
 
-def _notes(design: Design) -> tuple[str, ...]:
+def design_notes(design: Design) -> tuple[str, ...]:
+    """Which coefficients no data could determine, in sentences."""
     return tuple(
         dict.fromkeys(
             f"The {c.group} coefficient of {c.what} cannot be determined: {reason}. It is left "

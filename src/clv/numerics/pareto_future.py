@@ -43,6 +43,18 @@ class State(NamedTuple):
     beta: Any
     road: Road
 
+    def take(self, rows: Any) -> State:
+        """Some of the customers."""
+        road = self.road
+        if len(road.purchase) > 1:
+            road = Road(road.widths, road.purchase[rows], road.dropout[rows])
+        return State(self.shape[rows], self.rate[rows], self.s[rows], self.beta[rows], road)
+
+    def columns(self) -> State:
+        """With fields of shape (n, 1)."""
+        shape, rate, s, beta = (np.reshape(v, (-1, 1)) for v in self[:4])
+        return State(shape, rate, s, beta, self.road)
+
 
 class _Pieces(NamedTuple):
     """Each customer's periods up to a time, as plain Pareto/NBD sees them; (n, K) each."""
@@ -228,16 +240,33 @@ def sample_purchases(state: State, rng: np.random.Generator, shape: tuple[int, i
     rate = rng.standard_gamma(np.broadcast_to(state.shape, shape)) / state.rate
     death_rate = rng.standard_gamma(np.broadcast_to(state.s, shape)) / state.beta
     a, d = (np.broadcast_to(clock, (shape[0], clock.shape[1])) for clock in exposures(state.road))
+    borders = np.broadcast_to(np.concatenate([[0.0], np.cumsum(state.road.widths)]), d.shape)
+    return run_clocks(rate, death_rate, Clocks(borders, a, d), rng)
+
+
+class Clocks(NamedTuple):
+    """Time and both exposures at the borders of each customer's periods, (n, K + 1) each."""
+
+    time: Array
+    purchase: Array
+    dropout: Array
+
+
+def run_clocks(rate: Array, death_rate: Array, clocks: Clocks, rng: np.random.Generator) -> Paths:
+    """Purchases of customers with these rates, shape (n, draws), until death or the last border.
+
+    On their clocks purchases are a Poisson process and death is exponential.
+    """
+    shape = rate.shape
     with np.errstate(divide="ignore", over="ignore"):
         death = rng.standard_exponential(shape) / death_rate
-    borders = np.concatenate([[0.0], np.cumsum(state.road.widths)])
     row = np.broadcast_to(np.arange(shape[0])[:, None], shape).reshape(-1)
-    lifetime = _convert(death.reshape(-1), row, d, np.broadcast_to(borders, d.shape))
-    end = _convert(lifetime, row, np.broadcast_to(borders, a.shape), a).reshape(shape)
+    lifetime = _convert(death.reshape(-1), row, clocks.dropout, clocks.time)
+    end = _convert(lifetime, row, clocks.time, clocks.purchase).reshape(shape)
     counts = rng.poisson(np.minimum(rate * end, 1e12))
     exposure = first_order_statistics(counts, counts, end, rng)
     of_path = np.repeat(row, counts.reshape(-1))
-    return Paths(counts, _convert(exposure, of_path, a, np.broadcast_to(borders, a.shape)))
+    return Paths(counts, _convert(exposure, of_path, clocks.purchase, clocks.time))
 
 
 def _convert(value: Array, row: npt.NDArray[np.int64], clock: Array, other: Array) -> Array:
@@ -254,5 +283,6 @@ def _convert(value: Array, row: npt.NDArray[np.int64], clock: Array, other: Arra
         low, high = np.where(later, middle, low), np.where(later, high, middle)
     low = np.minimum(low, last - 1)
     start, end = clock[row, low], clock[row, low + 1]
-    share = np.clip((value - start) / (end - start), 0.0, 1.0)
+    width = np.where(end > start, end - start, 1.0)  # periods that fill up a row have none
+    share = np.where(end > start, np.clip((value - start) / width, 0.0, 1.0), 0.0)
     return np.asarray(other[row, low] + share * (other[row, low + 1] - other[row, low]))

@@ -23,13 +23,14 @@ second derivatives enter as one number per piece: what all later nodes weigh.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clv.numerics.backend import Array
 from clv.numerics.pareto import NEGLIGIBLE, by_node_count
+from clv.numerics.pareto_future import Clocks
 from clv.numerics.special import digamma_rising, log_rising, trigamma_rising
 
 Indices = NDArray[np.int64]
@@ -46,6 +47,16 @@ class Pieces(NamedTuple):
     after_last: NDArray[np.bool_]  #: shape (m,): after the last purchase, which ends a piece
     purchase: Array  #: covariates of the purchase rate, shape (m, k_p)
     dropout: Array  #: covariates of the dropout rate, shape (m, k_d)
+
+    def take(self, rows: Any) -> Pieces:
+        """The chosen pieces; customers keep their numbers."""
+        return Pieces(
+            self.customer[rows],
+            self.length[rows],
+            self.after_last[rows],
+            self.purchase[rows],
+            self.dropout[rows],
+        )
 
 
 class Histories(NamedTuple):
@@ -88,13 +99,61 @@ def summarise(parameters: _Numbers, coefficients: Coefficients, histories: Histo
     >>> one = Histories(np.ones(1), np.zeros((1, 0)), pieces)
     >>> found = summarise((0.55, 10.6, 0.61, 11.7), none, one)
     >>> found.log_likelihood.round(6), np.exp(found.log_alive).round(6), found.purchase_exposure
-    (array([-5.396713]), array([0.898949]), array([40.]))
+    (array([-6.132937]), array([0.85647]), array([40.]))
     """
-    parts = [
-        _block(parameters, coefficients, block, None, None)
-        for block in _blocks(histories)
-    ]
+    parts = [_block(parameters, coefficients, block, None, None) for block in _blocks(histories)]
     return Summary(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def exposures(coefficients: Coefficients, histories: Histories) -> tuple[Array, Array]:
+    """A(T) and D(T) of each customer, shape (n,) each."""
+    pieces, n = histories.pieces, len(histories.frequency)
+    bought, died = (
+        np.bincount(pieces.customer, np.exp(design @ of) * pieces.length, n).astype(np.float64)
+        for design, of in zip((pieces.purchase, pieces.dropout), coefficients, strict=True)
+    )
+    return bought, died
+
+
+def clocks(coefficients: Coefficients, histories: Histories) -> Clocks:
+    """Time and exposures at the borders of all pieces; short rows are filled with their ends."""
+    pieces, n = histories.pieces, len(histories.frequency)
+    count = np.bincount(pieces.customer, minlength=n)
+    place = np.arange(len(pieces.length)) - np.repeat(np.cumsum(count) - count, count)
+    columns = []
+    for rate in (
+        np.ones(len(pieces.length)),
+        np.exp(pieces.purchase @ coefficients.purchase),
+        np.exp(pieces.dropout @ coefficients.dropout),
+    ):
+        steps = np.zeros((n, max(1, int(count.max(initial=0))) + 1))
+        steps[pieces.customer, place + 1] = rate * pieces.length
+        columns.append(np.cumsum(steps, axis=1))
+    return Clocks(*columns)
+
+
+def chosen(histories: Histories, customers: Indices) -> Histories:
+    """Some customers, in the order given.
+
+    Examples
+    --------
+    >>> pieces = Pieces(np.array([0, 1, 1]), np.array([5.0, 6.0, 7.0]), np.zeros(3, bool),
+    ...                 np.zeros((3, 0)), np.zeros((3, 0)))
+    >>> two = Histories(np.array([0.0, 2.0]), np.zeros((2, 0)), pieces)
+    >>> chosen(two, np.array([1, 0])).pieces.length.tolist()
+    [6.0, 7.0, 5.0]
+    """
+    pieces = histories.pieces
+    first = np.searchsorted(pieces.customer, np.arange(len(histories.frequency) + 1))
+    count = np.diff(first)[customers]
+    step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    rows = np.repeat(first[customers], count) + step
+    part = pieces.take(rows)
+    return Histories(
+        histories.frequency[customers],
+        histories.at_purchases[customers],
+        part._replace(customer=np.repeat(np.arange(len(customers)), count)),
+    )
 
 
 def log_likelihood_derivatives(
@@ -122,7 +181,7 @@ def _blocks(histories: Histories) -> Iterator[Histories]:
         reach = int(np.searchsorted(first, first[start] + _BLOCK, side="right")) - 1
         stop = min(max(reach, start + 1), n, start + _BLOCK)
         rows, customers = slice(first[start], first[stop]), slice(start, stop)
-        part = Pieces(*(column[rows] for column in pieces))
+        part = pieces.take(rows)
         yield Histories(
             histories.frequency[customers],
             histories.at_purchases[customers],
@@ -149,7 +208,7 @@ def _clock(design: Array, coefficients: Array, pieces: Pieces, n: int) -> _Clock
     start, at_end = _running(length, pieces.customer, n)
     slope, end_slope = _running(length[:, None] * design, pieces.customer, n)
     before = np.where(pieces.after_last, 0.0, length)
-    at_last = np.bincount(pieces.customer, before, n)
+    at_last = np.bincount(pieces.customer, before, n).astype(np.float64)
     return _Clock(rate, length, start, at_last, at_end, slope, end_slope)
 
 
@@ -218,12 +277,8 @@ def _block(
             np.concatenate([d, died.at_end]),
             len(dying),
         )
-        _add_derivatives(
-            parameters, histories, shares, nodes, bought, died, gradient, hessian
-        )
-    return Summary(
-        log_last + log_total, log_end - log_total, bought.at_end, died.at_end
-    )
+        _add_derivatives(parameters, histories, shares, nodes, bought, died, gradient, hessian)
+    return Summary(log_last + log_total, log_end - log_total, bought.at_end, died.at_end)
 
 
 def _nodes(
@@ -244,9 +299,7 @@ def _nodes(
     rate_of_death = (beta + died.start[used]) / died.rate[used]
     c = 1.0 / ((k + 1.0) / rate + (s + 1.0) / rate_of_death)
     with np.errstate(over="ignore"):
-        end = np.minimum(
-            rate * np.expm1(NEGLIGIBLE / k), rate_of_death * np.expm1(NEGLIGIBLE / s)
-        )
+        end = np.minimum(rate * np.expm1(NEGLIGIBLE / k), rate_of_death * np.expm1(NEGLIGIBLE / s))
     length = np.log1p(np.minimum(pieces.length[used], end) / c)
     log_height = np.log(s * died.rate[used] * c * length)
     found: list[tuple[Indices, Array, Array]] = []
@@ -354,7 +407,7 @@ def _weight_of_pieces(
 ) -> Array:
     """By how much a piece's exposure enters: what later nodes and the end weigh, and its own."""
     m, q = len(pieces.length), len(nodes.piece)
-    at_nodes = np.bincount(nodes.piece, weights[:q], m)
+    at_nodes = np.bincount(nodes.piece, weights[:q], m).astype(np.float64)
     own = np.bincount(nodes.piece, weights[:q] * nodes.time, m) * clock.rate
     before, total = _running(at_nodes, pieces.customer, n)
     later = (total + weights[q:])[pieces.customer] - before - at_nodes

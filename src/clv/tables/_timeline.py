@@ -130,9 +130,13 @@ def ahead(rfm: RFM, covariates: TimeVaryingCovariates, horizon: float | None) ->
     short = np.flatnonzero(reach < target - 1e-6)
     if len(short):
         missing = int(reach[short].min())
-        count = "all customers" if len(short) == len(reach) else (
-            f"{counted(len(short), 'customer', 'customers')} of {len(reach):,}, the first is "
-            f"{_name(rfm, int(short[0]))}"
+        count = (
+            "all customers"
+            if len(short) == len(reach)
+            else (
+                f"{counted(len(short), 'customer', 'customers')} of {len(reach):,}, the first is "
+                f"{_name(rfm, int(short[0]))}"
+            )
         )
         raise DataError(
             f"the forecast needs covariates up to {from_day_number(int(np.ceil(target)) - 1)}, and "
@@ -186,11 +190,12 @@ def _check_covered(
         rows = np.flatnonzero(bad)
         if len(rows):
             i = int(rows[0])
+            everybody = counted(len(first), "customer", "customers")
             raise DataError(
-                f"the covariates of {counted(len(rows), 'customer', 'customers')} of "
-                f"{len(first):,} {what}; the first is {_name(rfm, i)}, with covariates from "
-                f"{from_day_number(int(start[i]))} to {from_day_number(int(stop[i]) - 1)} and a "
-                f"first purchase on {from_day_number(int(first[i]))}; {remedy}"
+                f"the covariates of {len(rows):,} of {everybody} {what}; the first is "
+                f"{_name(rfm, i)}, with covariates from {from_day_number(int(start[i]))} to "
+                f"{from_day_number(int(stop[i]) - 1)} and a first purchase on "
+                f"{from_day_number(int(first[i]))}; {remedy}"
             )
 
 

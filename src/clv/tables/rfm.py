@@ -25,6 +25,7 @@ from clv.tables._period import observation_period
 from clv.tables._ready_made import read_ready_made
 from clv.tables._summary import summarise
 from clv.tables.refunds import NONE_UNMATCHED, IntArray, UnmatchedRefunds
+from clv.tables.time_varying import TimeVaryingCovariates
 from clv.tables.transactions import Transactions
 from clv.units import DAYS_PER_UNIT, TimeUnit, check_time_unit
 
@@ -73,6 +74,8 @@ class RFM(Table):
         How many customers, and how much.
     covariates
         Names of the columns that `with_covariates` added.
+    time_varying
+        Covariates that change with time, from `with_time_varying_covariates`.
     """
 
     time_unit: TimeUnit = "week"
@@ -81,6 +84,7 @@ class RFM(Table):
     notes: tuple[str, ...] = ()
     unmatched_refunds: UnmatchedRefunds = NONE_UNMATCHED
     covariates: tuple[str, ...] = ()
+    time_varying: TimeVaryingCovariates | None = None
 
     @property
     def customer_ids(self) -> Any:
@@ -191,6 +195,48 @@ class RFM(Table):
             **Table.parts({**kept, **found}, like=self),
             covariates=(*(name for name in self.covariates if name not in found), *found),
         )
+
+    def with_time_varying_covariates(self, covariates: TimeVaryingCovariates) -> RFM:
+        """A new table that also knows covariates that change with time, past and planned.
+
+        Parameters
+        ----------
+        covariates
+            From `clv.time_varying_covariates`; they replace those that the table has.
+
+        Raises
+        ------
+        DataError
+            If they are something else, or a covariate of the table has the name of one of them.
+
+        Examples
+        --------
+        >>> import clv
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"customer_id": ["a", "b"], "frequency": 0, "recency": 0.0,
+        ...                       "T": 38.0})
+        >>> weeks = pd.DataFrame({"week": ["2024-01-01", "2024-01-08"], "sale": [0, 1]})
+        >>> sales = clv.time_varying_covariates(weeks, customer_id=None, date="week")
+        >>> rfm_table(frame, time_unit="week").with_time_varying_covariates(sales).time_varying
+        Time-varying covariates sale: everybody, 2 periods from 2024-01-01 to 2024-01-14
+        """
+        if not isinstance(covariates, TimeVaryingCovariates):
+            raise DataError(
+                f"expected covariates from clv.time_varying_covariates, not "
+                f"{type(covariates).__name__}; columns that do not change are added with "
+                "rfm.with_covariates(customers, columns)"
+            )
+        both = [name for name in covariates.columns if name in self.covariates]
+        if both:
+            raise DataError(
+                f"{', '.join(both)} is a covariate of the table and a time-varying one; rename one"
+            )
+        return replace(self, time_varying=covariates)
+
+    @cached_property
+    def scratch(self) -> dict[Any, Any]:
+        """What models have worked out of this table, kept for their next question."""
+        return {}
 
     @property
     def compressed(self) -> Compressed:

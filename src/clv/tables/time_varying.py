@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.errors import DataError, MissingColumnError, NoUsableRowsError, UnsupportedFrameError
-from clv.tables._day import from_day_number, parse_day, day_number
+from clv.tables._day import day_number, from_day_number, parse_day
 from clv.tables._frame import FloatArray, collect, counted, levels_of
 from clv.tables.refunds import IntArray
 
@@ -154,7 +154,8 @@ def time_varying_covariates(
     wanted = [c for c in frame.columns if c not in keys] if columns is None else list(columns)
     _check_columns(frame, keys, wanted)
     day = _days(frame[date], date)
-    ids, code = (None, np.zeros(len(day), dtype=np.int64))
+    ids: Any = None
+    code = np.zeros(len(day), dtype=np.int64)
     if customer_id is not None:
         ids, code = _codes(frame[customer_id], customer_id)
 
@@ -185,10 +186,10 @@ def time_varying_covariates(
     _refuse(
         np.flatnonzero(same & (step > 1)),
         lambda i: (
-            ("" if ids is None else f"{ids[int(customer[i])].as_py()!r} ")
-            + f"has no row for {from_day_number(int(borders[period[i] + 1]))}"
+            f"that of {ids[int(customer[i])].as_py()!r}, who has none for "
+            f"{from_day_number(int(borders[period[i] + 1]))}"
         ),
-        "the covariates have gaps between periods after {rows}",
+        "the covariates have gaps: the next period is missing after {rows}",
         "add the rows of these periods",
     )
     first_row = np.flatnonzero(np.diff(customer, prepend=-1))
@@ -245,7 +246,8 @@ def _dictionary(series: nw.Series[Any]) -> Any:
 def _codes(series: nw.Series[Any], name: str) -> tuple[Any, IntArray]:
     coded = _dictionary(series)
     _refuse_missing(coded, name)
-    return coded.dictionary, coded.indices.to_numpy().astype(np.int64)
+    codes: IntArray = coded.indices.to_numpy().astype(np.int64)
+    return coded.dictionary, codes
 
 
 def _days(series: nw.Series[Any], name: str) -> IntArray:
@@ -253,7 +255,7 @@ def _days(series: nw.Series[Any], name: str) -> IntArray:
     coded = _dictionary(series)
     _refuse_missing(coded, name)
     days = [day_number(parse_day(value, name)) for value in coded.dictionary.to_pylist()]
-    return np.array(days, dtype=np.int64)[coded.indices.to_numpy()]
+    return np.asarray(np.array(days, dtype=np.int64)[coded.indices.to_numpy()])
 
 
 def _refuse_missing(coded: Any, name: str) -> None:
@@ -338,5 +340,3 @@ def _refuse(bad: Any, name: Any, what: str, remedy: str) -> None:
     if len(bad):
         rows = counted(len(bad), "row", "rows")
         raise DataError(f"{what.format(rows=rows)}, the first is {name(int(bad[0]))}; {remedy}")
-
-
