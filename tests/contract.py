@@ -31,6 +31,7 @@ import numpy.typing as npt
 from oracles import individual, mp_backend
 
 from clv import families
+from clv.fitted.discounting import discounted_purchases, discounted_time
 from clv.inference.maximum_likelihood import maximize
 from clv.numerics import backend, jets, quadrature
 from clv.numerics.histories import PurchaseHistory, SpendHistory
@@ -177,7 +178,7 @@ def _raise(error: Exception) -> Callable[[], None]:
 MEMBERS = (
     "NAME CLASS_NAME TITLE KIND PARAMETERS Parameters log_likelihood boundary",
     {
-        "purchase": "STATE_COLUMNS probability_alive alive_state new_customer time_scale survival "
+        "purchase": "STATE_COLUMNS probability_alive alive_state new_customer survival "
         "expected_purchases no_purchase_probability purchase_count_pmf "
         "next_purchase_quantile sample_purchases",
         "spend": "expected_spend scale sample_unit_totals",
@@ -191,7 +192,10 @@ def declares(family: Any, test: ModuleType) -> None:
     title = f"families/{family.__name__.rsplit('.', 1)[-1]}.py"
     kind = getattr(family, "KIND", None)
     assert kind in of_kind, f"{title}: KIND is {kind!r}; there are {', '.join(of_kind)}"
-    missing = [m for m in f"{common} {of_kind[kind]}".split() if not hasattr(family, m)]
+    whole = bool(getattr(family, "WHOLE_TIMES", False))
+    discounting = "discounted_purchases discounted_time" if whole else "time_scale"
+    needed = f"{common} {of_kind[kind]} {discounting if kind == 'purchase' else ''}"
+    missing = [m for m in needed.split() if not hasattr(family, m)]
     assert not missing, f"{title} does not define {', '.join(missing)}; see families/_protocol.py"
     assert family.__name__.endswith(f".{family.NAME}"), f"{title}: NAME is {family.NAME!r}"
     assert tuple(family.PARAMETERS) == family.Parameters._fields, (
@@ -207,6 +211,7 @@ def declares(family: Any, test: ModuleType) -> None:
     assert hasattr(test, "INDIVIDUAL"), "give the model of one customer as INDIVIDUAL"
     if kind == "purchase":
         assert set(family.STATE_COLUMNS) <= set(PurchaseHistory._fields)
+        assert all(example.whole_times == whole for example in test.EXAMPLES)
     has_fast = hasattr(family, "log_likelihood_derivatives")
     assert has_fast == hasattr(family, "sufficient_statistics")
 
@@ -403,10 +408,12 @@ def _row_functions(s: Subject) -> dict[str, Callable[[Any, Any], Any]]:
         "no_purchase_probability": lambda state: f.no_purchase_probability(state, t),
         "purchase_count_pmf": lambda state: f.purchase_count_pmf(state, 2, t),
         "next_purchase_quantile": lambda state: f.next_purchase_quantile(state, 0.3),
-        "time_scale": f.time_scale,
+        "discounted_purchases": lambda state: discounted_purchases(f, state, t, 0.1),
+        "discounted_time": lambda state: discounted_time(f, state, t, 0.1),
     }
-    if hasattr(f, "expected_purchases_ever"):
-        of_state["expected_purchases_ever"] = f.expected_purchases_ever
+    for name in ("expected_purchases_ever", "time_scale"):
+        if hasattr(f, name):
+            of_state[name] = getattr(f, name)
     for name, verb in of_state.items():
         functions[name] = lambda p, h, verb=verb: verb(f.alive_state(p, h))
         functions[f"{name} of a new customer"] = lambda p, h, verb=verb: np.broadcast_to(
@@ -527,9 +534,7 @@ def futures_follow_from_histories(s: Subject) -> None:
     f, (h, ahead, purchases, first, discounted) = s.family, s.simulated
     alive, state = f.probability_alive(s.parameters, h), f.alive_state(s.parameters, h)
     half = s.time(0.4)
-    worth = quadrature.discounted_purchases(
-        lambda t: f.expected_purchases(state, t), ahead, 1.0 / ahead, f.time_scale(state)
-    )
+    worth = discounted_purchases(f, state, ahead, 1.0 / ahead)
     predicted = {
         "purchases": (purchases, alive * f.expected_purchases(state, ahead)),
         "discounted purchases": (discounted, alive * worth),
@@ -612,6 +617,9 @@ def likelihood_is_a_density(s: Subject) -> None:
     """Integrated over the times of n purchases, the likelihood is P(n purchases)."""
     f, T = s.family, s.time(1.0)
     alive, state = f.new_customer(s.parameters)
+    if s.example.whole_times:
+        _likelihood_sums_up(s, alive, state, T)
+        return
     nodes, weights = quadrature.gauss_legendre(80)
     for n in range(1, 5):
         # n - 1 purchases are spread anywhere before the last one
@@ -619,6 +627,18 @@ def likelihood_is_a_density(s: Subject) -> None:
         density = np.exp(f.log_likelihood(s.parameters, row, backend))
         total = T * weights @ (density * (T * nodes) ** (n - 1)) / math.factorial(n - 1)
         close(total, alive * f.purchase_count_pmf(state, n, T), 1e-9, what=f"{n} purchases")
+
+
+def _likelihood_sums_up(s: Subject, alive: Any, state: Any, T: float) -> None:
+    """Summed over the opportunities that n purchases may have used, it is P(n purchases)."""
+    for n in range(1, int(T) + 1):
+        last = np.arange(n, T + 1)
+        row = PurchaseHistory(np.full(len(last), float(n)), last, np.full(len(last), T))
+        # n - 1 purchases are spread anywhere before the last one
+        ways = np.array([math.comb(int(t) - 1, n - 1) for t in last])
+        total = ways @ np.exp(s.family.log_likelihood(s.parameters, row, backend))
+        exact = alive * s.family.purchase_count_pmf(state, n, T)
+        close(total, exact, 1e-10, what=f"{n} purchases")
 
 
 def silence_updates_consistently(s: Subject) -> None:
@@ -656,14 +676,15 @@ def predictions_stay_in_bounds(s: Subject) -> None:
         none = f.no_purchase_probability(state, t)
         for probability in (survival, none):
             assert ((probability >= 0) & (probability <= 1)).all()
-            assert (np.diff(probability, axis=0) <= 1e-15).all()
+            assert (np.diff(probability, axis=0) <= 1e-14).all()
             close(probability[0], 1.0, 1e-15)
         assert (np.diff(expected, axis=0) > 0).all()
         close(expected[0], 0.0, 0.0, 1e-15)
         # at least one is bought with probability 1 - none
         assert (expected >= (1.0 - none) * (1 - 1e-12)).all()
-        scale = f.time_scale(state)
-        assert ((scale > 0) & np.isfinite(scale)).all()
+        if not s.example.whole_times:
+            scale = f.time_scale(state)
+            assert ((scale > 0) & np.isfinite(scale)).all()
 
 
 def predictions_of_one_customer_are_numbers(s: Subject) -> None:
@@ -677,7 +698,8 @@ def predictions_of_one_customer_are_numbers(s: Subject) -> None:
             f.no_purchase_probability(state, t),
             f.purchase_count_pmf(state, 1, t),
             f.next_purchase_quantile(state, 0.2),
-            f.time_scale(state),
+            discounted_purchases(f, state, t, 0.1),
+            discounted_time(f, state, t, 0.1),
         ):
             assert np.shape(value) == ()
         assert f.purchase_count_pmf(state, np.arange(4), t).shape == (4,)
@@ -705,11 +727,15 @@ def quantiles_invert(s: Subject) -> None:
     q = np.array([1e-6, 0.05, 0.5, 0.9, 0.999])[:, None]
     t = f.next_purchase_quantile(state, q)
     assert (t >= 0).all()
-    assert (t[1:] > t[:-1])[np.isfinite(t[1:])].all()
+    later = t[1:] >= t[:-1] if s.example.whole_times else t[1:] > t[:-1]
+    assert later[np.isfinite(t[1:])].all()
     finite = np.isfinite(t) & (t < 1e200)
     come = 1.0 - f.no_purchase_probability(state, np.where(finite, t, 0.0))
     if s.example.whole_times:
         assert (come >= q - 1e-9)[finite].all()
+        before = 1.0 - f.no_purchase_probability(state, np.where(finite, t, 1.0) - 1.0)
+        assert (before < q)[finite].all()
+        assert np.array_equal(t[finite], np.rint(t[finite]))
     else:
         close(come[finite], np.broadcast_to(q, t.shape)[finite], 1e-8)
     never = np.broadcast_to(f.no_purchase_probability(state, np.inf), t.shape)
@@ -720,6 +746,9 @@ def discounting_agrees_with_brute_force(s: Subject) -> None:
     """The family's time scale steers the quadrature well: many more nodes change nothing."""
     f, h = s.family, s.chosen
     state = f.alive_state(s.parameters, h)
+    if s.example.whole_times:
+        _discounting_is_a_sum(s, state)
+        return
     nodes, weights = quadrature.gauss_legendre(400)
     for delta in (0.03 / s.example.span, 3.0 / s.example.span):
         for horizon in (s.time(1.0), s.time(100.0)):
@@ -730,17 +759,30 @@ def discounting_agrees_with_brute_force(s: Subject) -> None:
             inner = f.expected_purchases(state, t) * np.exp(-delta * t) * t
             exact = f.expected_purchases(state, horizon) * np.exp(-delta * horizon)
             exact = exact + delta * np.log(horizon / low) * (weights @ inner)
-            value = quadrature.discounted_purchases(
-                lambda u: f.expected_purchases(state, u), horizon, delta, f.time_scale(state)
-            )
-            close(value, exact, 1e-9)
-            lifetime = quadrature.discounted_time(
-                lambda u: f.survival(state, u), horizon, delta, f.time_scale(state)
-            )
+            close(discounted_purchases(f, state, horizon, delta), exact, 1e-9)
+            lifetime = discounted_time(f, state, horizon, delta)
             alive = np.log(horizon / low) * (
                 weights @ (f.survival(state, t) * np.exp(-delta * t) * t)
             )
             close(lifetime, alive + low, 1e-9)
+
+
+def _discounting_is_a_sum(s: Subject, state: Any) -> None:
+    """Opportunity k counts exp(-delta k) times what it brings; without end, too."""
+    f = s.family
+    for delta in (0.0, 0.3 / s.example.span, 3.0 / s.example.span):
+        for horizon in (1.0, s.time(1.0), s.time(100.0), np.inf):
+            last = min(horizon, 40.0 / delta if delta else 0.0) if horizon == np.inf else horizon
+            if last == 0.0:
+                continue  # undiscounted without end: see `purchases_ever_are_the_limit`
+            k = np.arange(1.0, np.ceil(last) + 1)[:, None]
+            bought = np.diff(f.expected_purchases(state, np.vstack([[[0.0]], k])), axis=0)
+            factor = np.exp(-delta * k)
+            close(
+                f.discounted_purchases(state, horizon, delta), (factor * bought).sum(axis=0), 1e-9
+            )
+            there = factor * f.survival(state, k)
+            close(f.discounted_time(state, horizon, delta), there.sum(axis=0), 1e-9)
 
 
 def purchases_ever_are_the_limit(s: Subject) -> None:

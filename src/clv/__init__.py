@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clv.model import model_class as model_class
     from clv.retention import retention_curve as retention_curve
     from clv.saving import load as load
+    from clv.tables.opportunities import opportunity_summary as opportunity_summary
     from clv.tables.rfm import RFM as RFM
     from clv.tables.rfm import rfm_summary as rfm_summary
     from clv.tables.rfm import rfm_table as rfm_table
@@ -61,6 +62,7 @@ _PUBLIC = {
     "historical_value": "clv.history",
     "load": "clv.saving",
     "model_class": "clv.model",
+    "opportunity_summary": "clv.tables.opportunities",
     "read_transactions": "clv.tables.transactions",
     "retention_curve": "clv.retention",
     "rfm_summary": "clv.tables.rfm",

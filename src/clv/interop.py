@@ -62,9 +62,9 @@ def from_lifetimes(fitter: Any, *, time_unit: str, draws: int = 400, seed: int =
     history: PurchaseHistory | SpendHistory
     options: dict[str, Any] = {}
     if family.KIND == "purchase":
-        history = PurchaseHistory(
-            *(np.asarray(data[c], dtype=np.float64) for c in PurchaseHistory._fields)
-        )
+        age = "n_periods" if name == "bg_bb" else "T"
+        columns = ("frequency", "recency", age)
+        history = PurchaseHistory(*(np.asarray(data[c], dtype=np.float64) for c in columns))
     else:
         history = SpendHistory(
             np.asarray(data["frequency"], dtype=np.float64),

@@ -25,6 +25,7 @@ from clv.fitted import (
     spend_columns,
     timeline,
 )
+from clv.fitted.discounting import check_whole_times
 from clv.inference.covariates import CovariateFit, maximize_with_covariates
 from clv.inference.design import Column
 from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
@@ -189,6 +190,7 @@ class PurchaseModel(Model):
                 )
         self._check(rfm, method, without=varying)
         family = self.family
+        check_whole_times(family, rfm)
         static = () if varying else self.covariates
         rows = rfm.distinct(*HISTORY_COLUMNS, *static)
         known = len(HISTORY_COLUMNS)

@@ -17,6 +17,7 @@ An individual-level model offers, for traits and times that broadcast:
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,6 +170,43 @@ class DeathAtAnyTime:
         # n purchases, and then death, before t
         ended = death / both * np.exp(n * np.log(rate / both)) * gammainc(n + 1.0, both * t)
         return poisson + ended
+
+
+class CoinsAtEachOpportunity:
+    """Before each opportunity dropout, then a purchase, each by a coin of one's own (BG/BB)."""
+
+    def traits(self, parameters: Any) -> tuple[Any, np.ndarray]:
+        buys, buys_weight = beta_axis(parameters.alpha, parameters.beta)
+        leaves, leaves_weight = beta_axis(parameters.gamma, parameters.delta)
+        return (buys[:, None], leaves), buys_weight[:, None] * leaves_weight
+
+    def alive(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        buys, leaves = traits
+        return buys**x * (1 - buys) ** (T - x) * (1 - leaves) ** T
+
+    def dead(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        _, leaves = traits
+        last_times = range(int(t_x), int(T))
+        return sum(
+            (leaves * self.alive(traits, x, t_x, last) for last in last_times),
+            start=np.zeros(np.broadcast_shapes(*(v.shape for v in traits))),
+        )
+
+    def survival(self, traits: Any, t: float) -> np.ndarray:
+        return (1 - traits[1]) ** t + 0.0 * traits[0]
+
+    def expected_purchases(self, traits: Any, t: float) -> np.ndarray:
+        buys, leaves = traits
+        return buys * sum((1 - leaves) ** k for k in range(1, int(t) + 1))
+
+    def pmf(self, traits: Any, n: int, t: float) -> np.ndarray:
+        buys, leaves = traits
+
+        def of(there: int) -> np.ndarray:
+            return math.comb(there, n) * buys**n * (1 - buys) ** max(there - n, 0)
+
+        ended = sum(of(k) * leaves * (1 - leaves) ** k for k in range(int(t)))
+        return ended + of(int(t)) * (1 - leaves) ** int(t)
 
 
 class SpendPosterior(NamedTuple):

@@ -14,6 +14,10 @@ Conventions
   ``log_likelihood_derivatives`` with ``sufficient_statistics`` for a quick fit,
   ``row_derivatives`` likewise for one with covariates, ``remarks``, ``alive_at``,
   ``expected_purchases_ever``, and ``COVARIATES``, without which a model takes none.
+* A family with ``WHOLE_TIMES = True`` counts opportunities: tables and horizons with other times
+  are refused, a part of an opportunity does not count, and instead of ``time_scale`` it has
+  ``discounted_purchases(state, t, delta)`` and ``discounted_time(state, t, delta)``, sums where
+  others are integrals.
 
 A file whose name does not begin with an underscore is found by itself
 (`clv.families.find`); nothing has to be registered.

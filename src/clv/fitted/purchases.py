@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.errors import DataError, InfiniteValueError
+from clv.fitted import discounting
 from clv.fitted.base import Fitted
-from clv.numerics import quadrature
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory
 from clv.tables.rfm import RFM
-from clv.units import discount_rate_per_unit, parse_horizon
+from clv.units import discount_rate_per_unit
 
 HISTORY_COLUMNS = PurchaseHistory._fields
 
@@ -44,7 +44,7 @@ class FittedPurchases(Fitted):
 
     def survival(self, rfm: RFM, horizon: float | str) -> Array:
         """P(still alive at the end of the horizon), shape (n,)."""
-        t = parse_horizon(horizon, self.time_unit)
+        t = self._horizon(horizon)
         return self.of_living(rfm, lambda state: self.family.survival(state, t))[0]
 
     def churn_probability(self, rfm: RFM, horizon: float | str) -> Array:
@@ -57,12 +57,12 @@ class FittedPurchases(Fitted):
 
     def expected_purchases(self, rfm: RFM, horizon: float | str) -> Array:
         """E[purchases in (T, T + horizon] | history], shape (n,)."""
-        t = parse_horizon(horizon, self.time_unit)
+        t = self._horizon(horizon)
         return self.of_living(rfm, lambda state: self.family.expected_purchases(state, t))[0]
 
     def probability_no_purchase(self, rfm: RFM, horizon: float | str) -> Array:
         """P(no purchase in (T, T + horizon] | history), shape (n,)."""
-        t = math.inf if horizon == math.inf else parse_horizon(horizon, self.time_unit)
+        t = math.inf if horizon == math.inf else self._horizon(horizon)
         return np.asarray(
             1.0 - self.of_living(rfm, lambda s: 1.0 - self.family.no_purchase_probability(s, t))[0]
         )
@@ -107,15 +107,10 @@ class FittedPurchases(Fitted):
                 return self._purchases_ever
             t = math.inf
         else:
-            t = parse_horizon(horizon, self.time_unit)
+            t = self._horizon(horizon)
             if delta == 0:
                 return lambda state: self.family.expected_purchases(state, t)
-        return lambda state: quadrature.discounted_purchases(
-            lambda s: self.family.expected_purchases(state, s),
-            t,
-            delta,
-            self.family.time_scale(state),
-        )
+        return lambda state: discounting.discounted_purchases(self.family, state, t, delta)
 
     def discounted_expected_lifetime(
         self, rfm: RFM, horizon: float | str | None = None, discount_rate: float = 0.1
@@ -139,10 +134,8 @@ class FittedPurchases(Fitted):
                 "the expected time alive need not be finite without a horizon and without "
                 "discounting; give a horizon or a discount_rate above 0"
             )
-        t = math.inf if horizon is None else parse_horizon(horizon, self.time_unit)
-        return lambda state: quadrature.discounted_time(
-            lambda s: self.family.survival(state, s), t, delta, self.family.time_scale(state)
-        )
+        t = math.inf if horizon is None else self._horizon(horizon)
+        return lambda state: discounting.discounted_time(self.family, state, t, delta)
 
     def next_purchase_quantile(self, rfm: RFM, q: float) -> Array:
         """Time from now by which the next purchase has come with probability `q`, shape (n,).
@@ -209,7 +202,7 @@ class FittedPurchases(Fitted):
                 covariates,
             )
             return np.asarray(np.where(times > 0, new, n == 0))
-        t = parse_horizon(horizon, self.time_unit)
+        t = self._horizon(horizon)
         rows = self.rows_of(rfm)
         inverse = rows.inverse
         if n.ndim:
@@ -275,11 +268,19 @@ class FittedPurchases(Fitted):
         parameters = self.parameters_at(self.estimates, matrix)
         return simulate_histories(self.family, parameters, np.asarray(T, dtype=np.float64), seed)
 
+    def check_table(self, rfm: RFM) -> None:
+        """Refuse what is not a table, another time unit, and ages where opportunities count."""
+        super().check_table(rfm)
+        discounting.check_whole_times(self.family, rfm)
+
     # --- helpers -----------------------------------------------------------------------------
+
+    def _horizon(self, horizon: float | str) -> float:
+        return discounting.horizon_of(self.family, horizon, self.time_unit)
 
     def _times(self, horizon: Any) -> Any:
         if isinstance(horizon, str):
-            return parse_horizon(horizon, self.time_unit)
+            return self._horizon(horizon)
         t = np.asarray(horizon, dtype=np.float64)
         if not (np.isfinite(t).all() and (t >= 0).all()):
             raise DataError("horizons must be finite lengths of time, 0 or more")

@@ -84,16 +84,12 @@ def _prepare(kind: Kind, a: Array, b: Array, rho: Array, tau: Array) -> _Row:
     # of -ln envelope: (a + b) p q at the peak, and what (1 + p t)^-e adds
     curvature = (a + b) * p * q + exponent * reduced * p * q * ((q - p) - reduced * p * q)
     away = np.log(odds) - np.log(a / b)
-    log_weight = (
-        0.5 * (np.log(a) + np.log(b / both) - np.log(2.0 * np.pi))
-        - (stirling_rest(a) + stirling_rest(b) - stirling_rest(both))
-        + (a * away - both * np.log1p(a / both * np.expm1(away)))
-    )
+    log_weight = beta_peak(a, b) + (a * away - both * np.log1p(a / both * np.expm1(away)))
     m = np.maximum(c, 1.0)
     return _Row(
         a, b, rho, tau,
         # a plateau is flat at its top, but its edges are not
-        step=_step(np.maximum(curvature, np.minimum(8.0, 0.5 * np.minimum(a, exponent)))),
+        step=trapezoid_step(np.maximum(curvature, np.minimum(8.0, 0.5 * np.minimum(a, exponent)))),
         p=p,
         log_q=-np.log1p(odds),
         log_weight=log_weight,
@@ -117,7 +113,16 @@ def _peak(a: Array, b: Array, exponent: Array, t: Array) -> Array:
     return np.where(middle > 0, size / (2.0 * b), 2.0 * a / k / size)
 
 
-def _step(shape: Array) -> Array:
+def beta_peak(a: Array, b: Array) -> Array:
+    """Log of the density of logit(p) where p ~ Beta(a, b), at its peak, odds a / b."""
+    both = a + b
+    return np.asarray(
+        0.5 * (np.log(a) + np.log(b / both) - np.log(2.0 * np.pi))
+        - (stirling_rest(a) + stirling_rest(b) - stirling_rest(both))
+    )
+
+
+def trapezoid_step(shape: Array) -> Array:
     """Step that leaves exp(-_ERROR) of the integral of exp(shape v - e^v), whose peak is as curved.
 
     The error is exp(-shape (x atan x - ln(1 + x^2)/2)) with x = 2 pi / (step shape).

@@ -85,6 +85,7 @@ class RFM(Table):
     unmatched_refunds: UnmatchedRefunds = NONE_UNMATCHED
     covariates: tuple[str, ...] = ()
     time_varying: TimeVaryingCovariates | None = None
+    holdout_opportunities: int | None = None
 
     @property
     def customer_ids(self) -> Any:
@@ -110,6 +111,8 @@ class RFM(Table):
                 "the table has no holdout of a known length; give calibration_period_end and "
                 "observation_period_end when making it"
             )
+        if self.holdout_opportunities is not None:  # calendar years differ by a day
+            return float(self.holdout_opportunities)
         days = (self.observation_period_end - self.calibration_period_end).days
         return days / DAYS_PER_UNIT[self.time_unit]
 
