@@ -104,7 +104,7 @@ def probability_alive(parameters: Parameters, history: PurchaseHistory) -> Array
 def alive_at(parameters: Parameters, history: PurchaseHistory, age: Any) -> Array:
     """P(there at an opportunity from the last purchase to T | history)."""
     x, t_x, T = history
-    age = opportunities.whole(age)
+    age = np.maximum(opportunities.whole(age), t_x)
     last, then = (_state_at(parameters, x, number) for number in (t_x, age))
     waiting = opportunities.all_passed(*last, age - t_x)
     later = opportunities.no_purchase(*then, T - age)
@@ -129,7 +129,7 @@ def new_customer(parameters: Parameters) -> tuple[Array, State]:
 
 def survival(state: State, t: Any) -> Array:
     """P(there at the t-th opportunity from now)."""
-    return opportunities.stay(state.c, state.d, t) + 0.0 * state.a
+    return np.asarray(opportunities.stay(state.c, state.d, t) + 0.0 * state.a)
 
 
 def expected_purchases(state: State, t: Any) -> Array:
@@ -153,7 +153,7 @@ def discounted_purchases(state: State, t: Any, delta: Any) -> Array:
 
 def discounted_time(state: State, t: Any, delta: Any) -> Array:
     """Of the next t opportunities those at which the customer is there, discounted likewise."""
-    return opportunities.discounted_stays(state.c, state.d, t, delta) + 0.0 * state.a
+    return np.asarray(opportunities.discounted_stays(state.c, state.d, t, delta) + 0.0 * state.a)
 
 
 def no_purchase_probability(state: State, t: Any) -> Array:

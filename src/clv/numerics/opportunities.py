@@ -253,14 +253,13 @@ def no_purchase_quantile(
     """
     arrays = np.broadcast_arrays(*_floats(a, b, c, d, q))
     shape = arrays[0].shape
-    state = [v.reshape(-1) for v in arrays[:4]]
-    q = arrays[4].reshape(-1)
+    a, b, c, d, q = (v.reshape(-1) for v in arrays)
     result = np.full(q.shape, np.inf)
 
     def reached(rows: NDArray[np.intp], t: Array) -> NDArray[np.bool_]:
-        return np.asarray(1.0 - no_purchase(*(v[rows] for v in state), t) >= q[rows])
+        return np.asarray(1.0 - no_purchase(a[rows], b[rows], c[rows], d[rows], t) >= q[rows])
 
-    rows = np.flatnonzero(1.0 - never(*state) > q)
+    rows = np.flatnonzero(1.0 - never(a, b, c, d) > q)
     low, high = np.zeros(rows.size), np.ones(rows.size)  # not reached at low
     open_ = np.flatnonzero(~reached(rows, high))
     while open_.size:

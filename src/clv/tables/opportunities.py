@@ -155,9 +155,8 @@ def _last_whole(day: date, unit: TimeUnit) -> date:
     index = int(_period_index(tomorrow, unit)[0])
     if unit == "week":
         return from_day_number(7 * index - _MONDAY - 1)
-    code = {"month": "M", "year": "Y"}[unit]
-    first = np.datetime64(index, code).astype("datetime64[D]").astype(np.int64)
-    return from_day_number(int(first) - 1)
+    year, month = divmod(index, 12) if unit == "month" else (index, 0)
+    return from_day_number(day_number(date(1970 + year, 1 + month, 1)) - 1)
 
 
 def _between(start: date, end: date, unit: TimeUnit) -> int:
@@ -179,7 +178,8 @@ def _not_over(asked: date, end: date, unit: TimeUnit) -> tuple[str, ...]:
     if asked == end:
         return ()
     left_out = counted((asked - end).days, "day", "days")
-    return (
+    note = (
         f"The {unit} that {asked} lies in is not over, so it is no opportunity yet: the last "
-        f"{left_out} are left out and the table is as of {end}.",
+        f"{left_out} are left out and the table is as of {end}."
     )
+    return (note,)
