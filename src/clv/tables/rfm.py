@@ -41,39 +41,39 @@ _COLUMNS = (
 class RFM(Table):
     """One row per customer; made by `rfm_summary` from transactions, or by `rfm_table`.
 
-        Ages are in `time_unit`, money is in the currency of the transactions.
+    Ages are in `time_unit`, money is in the currency of the transactions.
 
-        =====================  ============================================================
-        column                 meaning
-        =====================  ============================================================
-        ``customer_id``        as in the source
-        ``frequency``          repeat purchases: days of purchase - 1
-        ``recency``            age at the last purchase: last - first
-        ``T``                  age at the end of observation: end - first
-        ``monetary_value``     mean value of the repeat purchases; missing without any
-        ``mean_purchase_value``  mean value of all purchases
-        ``total_value``        sum of all purchases, refunds taken off
-        ``sum_log_intervals``  sum of ln(interval between successive purchases)
-        ``first_purchase``     day of the first purchase
-        ``last_purchase``      day of the last purchase
-        ``holdout_purchases``  with a calibration end: days of purchase after it
-        ``holdout_spend``      with a calibration end: sum of all amounts after it
-        =====================  ============================================================
+    =====================  ============================================================
+    column                 meaning
+    =====================  ============================================================
+    ``customer_id``        as in the source
+    ``frequency``          repeat purchases: days of purchase - 1
+    ``recency``            age at the last purchase: last - first
+    ``T``                  age at the end of observation: end - first
+    ``monetary_value``     mean value of the repeat purchases; missing without any
+    ``mean_purchase_value``  mean value of all purchases
+    ``total_value``        sum of all purchases, refunds taken off
+    ``sum_log_intervals``  sum of ln(interval between successive purchases)
+    ``first_purchase``     day of the first purchase
+    ``last_purchase``      day of the last purchase
+    ``holdout_purchases``  with a calibration end: days of purchase after it
+    ``holdout_spend``      with a calibration end: sum of all amounts after it
+    =====================  ============================================================
 
-        Attributes
-        ----------
-        time_unit
-            Unit of `recency`, `T` and the intervals.
-        observation_period_end
-            Last day observed; None if a ready-made table came without it.
-        calibration_period_end
-            The cut: all columns but the holdout's are as known on that day.
-        notes
-            What was left out, and refunds that matched nothing, in words.
-        unmatched_refunds
-            How many customers, and how much.
-        covariates
-            Names of the columns that `with_covariates` added.
+    Attributes
+    ----------
+    time_unit
+        Unit of `recency`, `T` and the intervals.
+    observation_period_end
+        Last day observed; None if a ready-made table came without it.
+    calibration_period_end
+        The cut: all columns but the holdout's are as known on that day.
+    notes
+        What was left out, and refunds that matched nothing, in words.
+    unmatched_refunds
+        How many customers, and how much.
+    covariates
+        Names of the columns that `with_covariates` added.
     time_varying
         Covariates that change with time, from `with_time_varying_covariates`.
     holdout_opportunities
