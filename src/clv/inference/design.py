@@ -310,8 +310,9 @@ def learn(
                 elif not partners:
                     undetermined.append((found, "it is the same for everybody"))
                 else:
+                    says = "says" if len(partners) == 1 else "together say"
                     others = " and ".join(label[i] for i in partners)
-                    undetermined.append((found, f"{others} say the same as it"))
+                    undetermined.append((found, f"{others} {says} the same as it"))
     return Design(tuple(parameters), covariates, tuple(coefficients), tuple(undetermined)), matrix
 
 
