@@ -131,7 +131,8 @@ def _effect(fitted: Fitted, design: Design, coefficient: Coefficient) -> Effect:
 
     step = 1.0 / covariate.scale if number else 1.0
     before, after = (float(figure(fitted.estimates, s)) for s in (0.0, step))
-    low, high = _factors(figure(fitted.draws, step) / figure(fitted.draws, 0.0))
+    drawn = np.log(figure(fitted.draws, step) / figure(fitted.draws, 0.0))
+    low, high = np.exp(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])).tolist()
     factor = after / before
     entries = [
         i
@@ -165,11 +166,6 @@ def _effect(fitted: Fitted, design: Design, coefficient: Coefficient) -> Effect:
         high if known else np.nan,
         f"{who} {words}; {sure}.",
     )
-
-
-def _factors(draws: Array) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
 
 
 def _short(value: float) -> str:

@@ -155,14 +155,15 @@ class Design:
         logs = np.log(points)
         found = []
         for j, (place, sign, term) in enumerate(self._moved):
-            one = logs[j] if logs.ndim == 1 else logs[None, :, j]
+            one = points[j] if points.ndim == 1 else points[None, :, j]
             if len(place):
                 factors, coefficients = matrix[..., term] * sign, logs[..., place]
-                if logs.ndim == 1:
-                    one = one + np.einsum("...c,c->...", factors, coefficients)
+                if points.ndim == 1:
+                    moved = np.einsum("...c,c->...", factors, coefficients)
                 else:
-                    one = one + np.atleast_2d(factors) @ coefficients.T
-            found.append(np.asarray(np.exp(one)))
+                    moved = np.atleast_2d(factors) @ coefficients.T
+                one = one * np.exp(moved)
+            found.append(np.asarray(one))
         return found
 
     @cached_property
