@@ -172,7 +172,7 @@ def test_intervals_are_those_of_plain_models(
     """Exactly for expected values; up to the chance of simulation for predictive ones."""
     fitted = clv.ParetoNBDModel(["channel"], ["channel"]).fit(rfm)
     worth = clv.GammaGammaModel(covariates=["channel"]).fit(rfm)
-    settings: Any = {"horizon": 26, "interval_kind": kind, "draws": 4_000}
+    settings: Any = {"horizon": 26, "interval_kind": kind, "draws": 2_000}
     whole = clv.forecast(rfm, fitted, worth, **settings)
     for level in oracle.LEVELS:
         rows = np.flatnonzero(rfm.values("channel") == level)
@@ -187,7 +187,7 @@ def test_intervals_are_those_of_plain_models(
                 np.testing.assert_allclose(ours, theirs, rtol=1e-9)
             else:
                 size = part.array(column.replace("low", "high")).mean()
-                assert ours.mean() == pytest.approx(theirs.mean(), abs=0.015 * size), column
+                assert ours.mean() == pytest.approx(theirs.mean(), abs=0.02 * size), column
                 assert np.corrcoef(ours, theirs)[0, 1] > 0.99 or column.endswith("low")
         for column in ("expected_purchases", "residual_value", "probability_alive"):
             np.testing.assert_allclose(whole.array(column)[rows], part.array(column), rtol=1e-10)
@@ -201,15 +201,15 @@ def test_intervals_are_those_of_plain_models(
 
 def test_intervals_cover_customers_of_every_kind() -> None:
     """Simulated onwards: nine of ten lie within, in each channel."""
-    table, _ = simulated("pareto_nbd", 4_000)
-    truth = oracle.customers("pareto_nbd", 4_000, 1)
+    table, _ = simulated("pareto_nbd", 3_000)
+    truth = oracle.customers("pareto_nbd", 3_000, 1)
     t = oracle.TRUTHS["pareto_nbd"]
     family = truth.family
     parameters = family.Parameters(*oracle.at(t.base, t.coefficients, truth.matrix))
     rng = np.random.default_rng(12)
-    alive = rng.random(4_000) < family.probability_alive(parameters, truth.history)
+    alive = rng.random(3_000) < family.probability_alive(parameters, truth.history)
     state = family.alive_state(parameters, truth.history)
-    happened = alive * family.sample_purchases(state, 26.0, rng, (4_000,)).counts
+    happened = alive * family.sample_purchases(state, 26.0, rng, (3_000,)).counts
     fitted = clv.ParetoNBDModel(["channel", "visits"], ["channel", "visits"]).fit(table)
     spend = clv.GammaGammaModel(covariates=["channel"]).fit(table)
     ahead = clv.forecast(table, fitted, spend, horizon=26)
@@ -311,7 +311,7 @@ def test_likelihood_ratio(rfm: RFM, fits: dict[str, FittedPurchases], spend: Fit
 def test_the_test_rejects_noise_as_often_as_it_says() -> None:
     """A covariate that does nothing: p-values are uniform."""
     p_values = []
-    for seed in range(24):
+    for seed in range(16):
         rng = np.random.default_rng(seed)
         count = rng.geometric(0.4, 200)
         value = 20 * rng.gamma(4.0 * count) / rng.gamma(3.5, 1.0, 200) / count
@@ -325,7 +325,7 @@ def test_the_test_rejects_noise_as_often_as_it_says() -> None:
         )
         p_values.append(full.likelihood_ratio_test(plain).p_value)
     assert 0.35 < np.mean(p_values) < 0.65
-    assert 0 < np.sum(np.array(p_values) < 0.2) < 12
+    assert 0 < np.sum(np.array(p_values) < 0.2) < 9
 
 
 # --- what users see -----------------------------------------------------------------------------
