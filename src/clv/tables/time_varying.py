@@ -277,12 +277,16 @@ def _values(
         bad = np.flatnonzero(~np.isfinite(numbers))
         _refuse(bad, name, f"{column} is missing or infinite in {{rows}} of the covariates", remedy)
         return numbers, None
+    unusable = DataError(
+        f"{column} of the covariates holds {series.dtype}; it must hold numbers, texts, "
+        "categories or true/false"
+    )
     if not isinstance(series.dtype, nw.String | nw.Categorical | nw.Enum | nw.Boolean | nw.Object):
-        raise DataError(
-            f"{column} of the covariates holds {series.dtype}; it must hold numbers, texts, "
-            "categories or true/false"
-        )
-    coded = _dictionary(series)
+        raise unusable
+    try:
+        coded = _dictionary(series)
+    except (ValueError, TypeError, NotImplementedError) as error:  # Arrow's are among these
+        raise unusable from error
     texts = np.array([*map(_text, coded.dictionary.to_pylist()), ""], dtype=object)
     rows = texts[coded.indices.fill_null(len(texts) - 1).to_numpy()]
     bad = np.flatnonzero(rows == "")
@@ -312,7 +316,10 @@ def _borders(starts: IntArray, name: str) -> IntArray:
         every = np.arange(months[0], months[-1] + 2).astype("datetime64[D]").astype(np.int64)
         every += of_month[0]
     else:
-        every = np.arange(starts[0], starts[-1] + 2 * steps.min(), steps.min())
+        sizes, times = np.unique(steps, return_counts=True)
+        usual = sizes[int(times.argmax())]
+        every = np.arange(starts[0], starts[-1] + 2 * usual, usual)
+    every = every[: int(np.searchsorted(every, starts[-1])) + 2]
     known = np.isin(every[:-1], starts)
     if not np.isin(starts, every).all():
         odd = starts[int(np.flatnonzero(~np.isin(starts, every))[0])]
