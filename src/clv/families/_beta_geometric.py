@@ -19,10 +19,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from clv.families._protocol import Moves, Paths
 from clv.numerics import special
 from clv.numerics.backend import Array, Backend
+from clv.numerics.compress import compress
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.sampling import first_order_statistics
 from clv.numerics.sums import blocks, dot
@@ -178,29 +180,34 @@ def sample_purchases(
 class Statistics(NamedTuple):
     """All that the likelihood needs of the data.
 
-    Gamma functions collapse to tail counts (how many customers bought more than j times),
-    customers who tossed no coin to their total exposure, and the rest stays as rows.
+    Gamma functions collapse to tail counts (how many customers bought more than j times), the
+    purchases themselves to distinct (x, T), and what only dropout needs stays as rows.
     """
 
     more_than: Array  #: customers with x > j, shape (max x,)
-    coins_more_than: Array  #: customers with coins > j
-    no_coin: tuple[Array, Array]  #: T and weight of customers who tossed no coin
-    x: Array
+    coins_more_than: Array  #: customers with coins > j, shape (max coins,)
+    exposure: tuple[Array, Array, Array]  #: distinct x and T of all customers, and their weight
+    x: Array  #: of customers who have tossed a coin, like all that follows
     t_x: Array
     T: Array
-    coins: Array
+    last_coin: npt.NDArray[np.int64]  #: coins - 1
     weights: Array
 
 
 def sufficient_statistics(history: PurchaseHistory, weights: Array, coins: Array) -> Statistics:
     """Collapse weighted rows; exact."""
-    tossed = coins > 0
-    ages, inverse = np.unique(history.T[~tossed], return_inverse=True)
+    distinct = compress([history.frequency, history.T])
+    weight = np.bincount(distinct.inverse, weights, len(distinct.weights)).astype(np.float64)
+    tossed = slice(None) if coins.all() else coins > 0
     return Statistics(
         _tail_counts(history.frequency, weights),
         _tail_counts(coins, weights),
-        (ages, np.bincount(inverse, weights[~tossed], len(ages)).astype(np.float64)),
-        *(field[tossed] for field in (*history, coins, weights)),
+        (distinct.columns[0], distinct.columns[1], weight),
+        history.frequency[tossed],
+        history.recency[tossed],
+        history.T[tossed],
+        coins[tossed].astype(np.int64) - 1,
+        weights[tossed],
     )
 
 
@@ -236,14 +243,23 @@ def log_likelihood_derivatives(
     hessian[2, 3] += curvature
     hessian[3, 3] -= dot(s.coins_more_than, a * (zb + zab) / (zb * zab) ** 2)
 
-    # the rest row by row
-    ages, weights = s.no_coin
-    value += _exposure(r, alpha, np.zeros_like(ages), ages, weights, gradient, hessian)
+    x, T, weights = s.exposure
+    value += _exposure(r, alpha, x, T, weights, gradient, hessian)
+
+    # dropout row by row; what a coin contributes takes few values
+    log_odds_of_coin, in_b = np.log(a) - np.log(zb), -1 / zb
     for rows in blocks(len(s.x)):
-        x, T, weights = s.x[rows], s.T[rows], s.weights[rows]
-        value += _exposure(r, alpha, x, T, weights, gradient, hessian)
+        coin = s.last_coin[rows]
         value += _dropout(
-            (r, alpha, a, b), x, s.t_x[rows], T, s.coins[rows], weights, gradient, hessian
+            (r, alpha, a),
+            log_odds_of_coin[coin],
+            in_b[coin],
+            s.x[rows],
+            s.t_x[rows],
+            s.T[rows],
+            s.weights[rows],
+            gradient,
+            hessian,
         )
     return value, gradient, hessian + np.triu(hessian, 1).T
 
@@ -266,30 +282,34 @@ def _exposure(
 
 
 def _dropout(
-    parameters: tuple[float, float, float, float],
+    parameters: tuple[float, float, float],
+    log_odds_of_coin: Array,
+    in_b: Array,
     x: Array,
     t_x: Array,
     T: Array,
-    coins: Array,
     weights: Array,
     gradient: Array,
     hessian: Array,
 ) -> float:
-    """``ln(1 + odds of being dead)``, its derivatives added to the upper triangle."""
-    r, alpha, a, b = parameters
+    """``ln(1 + odds of being dead)``, its derivatives added to the upper triangle.
+
+    The odds are those of the last coin, ``a / (b + coins - 1)``, whose logarithm has the slope
+    `in_b`, times what the silence since then says.
+    """
+    r, alpha, a = parameters
     at_last, at_T = 1 / (alpha + t_x), 1 / (alpha + T)
-    survivors = (coins - 1.0) + b  # in this order, so that a tiny b is not lost
-    shape = x + r
-    idle = np.log1p((T - t_x) * at_last)
-    log_odds = np.log(a / survivors) + shape * idle
+    shape, silence = x + r, T - t_x
+    idle = np.log1p(silence * at_last)
+    log_odds = log_odds_of_coin + shape * idle
     small = np.exp(-np.abs(log_odds))
     either = 1 / (1 + small)
     dead = np.where(log_odds >= 0, either, small * either)
     w1 = weights * dead
     w2 = w1 * (1 - dead)
     # slopes of the log odds in r, alpha and b; in a it is 1 / a everywhere
-    idle_slope = (t_x - T) * at_last * at_T  # d idle / d alpha
-    in_r, in_alpha, in_b = idle, shape * idle_slope, -1 / survivors
+    idle_slope = -silence * at_last * at_T  # d idle / d alpha
+    in_r, in_alpha = idle, shape * idle_slope
     weight = float(w1.sum())
     gradient += (dot(in_r, w1), dot(in_alpha, w1), weight / a, dot(in_b, w1))
     w2_r, w2_alpha, w2_b = w2 * in_r, w2 * in_alpha, w2 * in_b

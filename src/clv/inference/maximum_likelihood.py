@@ -39,7 +39,7 @@ STARTS, CORNER = 17, 2.5
 
 #: Tables with more distinct rows than `LARGE` have one maximum in practice; smaller ones can
 #: have several, so all starts are used for them.
-LARGE, STARTS_OF_LARGE = 40_000, 3
+LARGE, STARTS_OF_LARGE = 40_000, 2
 
 #: Distinct rows of the subsamples on which starts are tried first, and how many of the maxima
 #: found there go on.

@@ -11,11 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, psi, zeta
 
 Array = NDArray[np.float64]
 
 _SHIFT = 10  # Stirling's series is used from here on
+_STEPS = np.arange(float(_SHIFT))[:, None]
+_FEW = 4.0  # where n is no smaller than z by this factor, a difference loses no digits
 _BLOCK = 8192  # elements at a time, so that the work stays in the processor's cache
 
 # B_2k / (2k (2k - 1)), k = 1..7: ln Gamma(z) = (z - 1/2) ln z - z + ln(2 pi)/2 + sum c_k z^(1 - 2k)
@@ -64,6 +66,8 @@ def digamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
     >>> digamma_rising(3.0, 2).round(12).item()  # 1/3 + 1/4
     0.583333333333
     """
+    if np.all(np.asarray(n) * _FEW >= z):
+        return np.asarray(psi(np.add(z, n)) - psi(z))
     return _by_blocks(_digamma_rising, z, n)
 
 
@@ -77,6 +81,8 @@ def trigamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
     >>> trigamma_rising(3.0, 2).round(12).item()  # -(1/9 + 1/16)
     -0.173611111111
     """
+    if np.all(np.asarray(n) * _FEW >= z):
+        return np.asarray(zeta(2.0, np.add(z, n)) - zeta(2.0, z))
     return _by_blocks(_trigamma_rising, z, n)
 
 
@@ -101,6 +107,8 @@ def stirling_rest(z: Array) -> Array:
 def _by_blocks(function: Callable[[Array, Array], Array], z: ArrayLike, n: ArrayLike) -> Array:
     z = np.asarray(z, dtype=np.float64)
     n = np.asarray(n, dtype=np.float64)
+    if max(z.size, n.size) <= _BLOCK and max(z.ndim, n.ndim) == 1:
+        return function(z + np.zeros_like(n), n + np.zeros_like(z))
     shape = np.broadcast_shapes(z.shape, n.shape)
     value = np.empty(shape)
     flat, zs, ns = value.reshape(-1), *(np.broadcast_to(v, shape).reshape(-1) for v in (z, n))
@@ -136,7 +144,8 @@ def _digamma_rising(z: Array, n: Array) -> Array:
     value = np.log1p(n * v) + first * ((w + v) * (q + v * v * slope) - 0.5)
     if small.any():
         z, n = z[small], n[small]
-        value[small] += sum(n / ((z + j) * (z + j + n)) for j in range(_SHIFT))
+        steps = z + _STEPS
+        value[small] += np.sum(n / (steps * (steps + n)), axis=0)
     return value
 
 
@@ -149,9 +158,8 @@ def _trigamma_rising(z: Array, n: Array) -> Array:
     value = first * (1.0 + (w + v) * (0.5 + v**3 * slope) + (w * w + w * v + v * v) * q)
     if small.any():
         z, n = z[small], n[small]
-        value[small] -= sum(
-            n * (2.0 * (z + j) + n) / ((z + j) * (z + j + n)) ** 2 for j in range(_SHIFT)
-        )
+        steps = z + _STEPS
+        value[small] -= np.sum(n * (2.0 * steps + n) / (steps * (steps + n)) ** 2, axis=0)
     return value
 
 

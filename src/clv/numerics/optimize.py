@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from clv.numerics.backend import Array
 
+#: Steps that promise less than this share of the tolerance are not worth an evaluation.
+_NEGLIGIBLE = 1e-5
+
 #: A function that is to be made small: value, gradient (k,), Hessian (k, k).
 Objective = Callable[[Array], tuple[float, Array, Array]]
 
@@ -70,13 +73,16 @@ def minimize(
     while count < iterations:
         free = _free(point, gradient, wall)
         step = np.zeros_like(point)
-        step[free] = _trust_region_step(gradient[free], hessian[np.ix_(free, free)], radius)
+        step[free] = _trust_region_step(gradient[free], hessian[free][:, free], radius)
         trial = np.clip(point + step, -wall, wall)
         step = trial - point
         expected = -float(gradient @ step + 0.5 * step @ hessian @ step)
         # what rounding alone can do to the value
         noise = 4e-16 * abs(value)
-        last = expected <= max(tolerance, noise) and bool(np.linalg.norm(step) < 0.5 * radius)
+        inside = bool(np.linalg.norm(step) < 0.5 * radius)
+        if inside and expected <= _NEGLIGIBLE * tolerance:
+            break
+        last = inside and expected <= max(tolerance, noise)
         count += 1
         trial_value, trial_gradient, trial_hessian = objective(trial)
         if last:
@@ -106,7 +112,7 @@ def minimize(
         gradient,
         hessian,
         count,
-        _decrement(gradient[free], hessian[np.ix_(free, free)]),
+        _decrement(gradient[free], hessian[free][:, free]),
         np.abs(point) >= wall * (1 - 1e-12),
     )
 
@@ -126,7 +132,8 @@ def _trust_region_step(gradient: Array, hessian: Array, radius: float) -> Array:
     floor = 1e-14 * max(float(np.abs(curvature).max()), 1e-300)
 
     def length(shift: float) -> float:
-        return float(np.linalg.norm(slope / (curvature + shift)))
+        scaled = slope / (curvature + shift)
+        return float(np.sqrt(scaled @ scaled))
 
     lowest = float(curvature[0])
     if lowest > floor and length(0.0) <= radius:
