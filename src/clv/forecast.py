@@ -397,5 +397,5 @@ def _next_purchase_dates(
         dates = np.full(len(days), np.datetime64("NaT", "D"))
         known = np.flatnonzero(days <= farthest)
         dates[known] = np.datetime64(as_of, "D") + np.ceil(days[known]).astype(np.int64)
-        columns[f"next_purchase_p{q * 100:.0f}"] = dates[row_of]
+        columns[f"next_purchase_p{q * 100:.0f}"] = dates.take(row_of)
     return columns

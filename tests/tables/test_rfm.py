@@ -275,6 +275,17 @@ def test_distinct_rows_and_the_states_in_them():
     assert states.weights.tolist() == [4]
 
 
+def test_distinct_rows_are_the_same_whatever_was_asked_before():
+    rng = np.random.default_rng(8)
+    rows = [(c, int(d), 100) for c in range(300) for d in rng.integers(0, 20, 1 + c % 4)]
+    fresh, asked = summarised(rows, 30), summarised(rows, 30)
+    asked.distinct("frequency", "recency", "T")
+    for columns in (("frequency", "T"), ("T",), ("T", "recency")):
+        for one, other in zip(fresh.distinct(*columns), asked.distinct(*columns), strict=True):
+            np.testing.assert_array_equal(one, other)
+        fresh = summarised(rows, 30)
+
+
 def test_fingerprint():
     rows = [("a", 0, 110), ("a", 4, 220), ("b", 3, 330), ("b", 5, 40), ("c", 9, 10)]
     same = summarised(rows, 12).fingerprint

@@ -319,26 +319,17 @@ class FittedPurchases(Fitted):
         state, for all functions together. `with_alive` puts P(alive) itself in front.
         """
         rows, states = self.rows_of(rfm), self.states_of(rfm)
+        of_row = rfm.state_of_row(
+            (*HISTORY_COLUMNS, *self.covariates), (*self.family.STATE_COLUMNS, *self.covariates)
+        )
         points = self.points()
-        if len(points) == 1:
-            alive = self._alive(points[0], rows)[rows.inverse]
-            state = self._state(points[0], states)
-            products = []
-            for function in functions:
-                product = function(state)[states.inverse]
-                product *= alive
-                products.append(product)
-            return [alive, *products] if with_alive else products
-        columns = (*self.family.STATE_COLUMNS, *self.covariates)
-        of_row = rfm.state_of_row((*HISTORY_COLUMNS, *self.covariates), columns)
         totals = [np.zeros(len(rows.history.T)) for _ in range(len(functions) + 1)]
         for point in points:
-            state = self._state(point, states)
-            alive = self._alive(point, rows)
+            alive, state = self._alive(point, rows), self._state(point, states)
             totals[0] += alive
             for total, function in zip(totals[1:], functions, strict=True):
                 total += alive * function(state)[of_row]
-        means = [(total / len(points))[rows.inverse] for total in totals]
+        means = [(total / len(points)).take(rows.inverse) for total in totals]
         return means if with_alive else means[1:]
 
     # --- draws of the parameters -------------------------------------------------------------

@@ -19,9 +19,12 @@ class FittedSpend(Fitted):
     def history(self, rfm: RFM) -> SpendHistory:
         """What the model looks at: purchases and their mean value, 0 and 0 where none count."""
         self.check_table(rfm)
-        count, mean = spend_columns(rfm, str(self.options.get("purchases", "repeat")))
+        count, mean = self._columns(rfm)
         usable = (count > 0) & np.isfinite(mean)
         return SpendHistory(np.where(usable, count, 0.0), np.where(usable, mean, 0.0))
+
+    def _columns(self, rfm: RFM) -> tuple[Array, Array]:
+        return spend_columns(rfm, str(self.options.get("purchases", "repeat")))
 
     def expected_spend(self, rfm: RFM) -> Array:
         """E[value of a future purchase | history], shape (n,), in the table's currency.
@@ -29,12 +32,14 @@ class FittedSpend(Fitted):
         Customers without a purchase that counts get the population's mean; where that is
         infinite (q <= 1), the observed mean value of a purchase, as the notes say.
         """
-        history = self.history(rfm)
-        known = np.flatnonzero(history.purchases)
+        self.check_table(rfm)
+        count, mean = self._columns(rfm)
+        known = np.flatnonzero((count > 0) & np.isfinite(mean))
         matrix = self.spend_matrix(rfm)
         unknown = self.average(lambda p: self.family.expected_spend(p, _NOBODY), matrix)
         value = np.array(np.broadcast_to(unknown, len(rfm)))
-        some, local = history.take(known), None if matrix is None else matrix[known]
+        some = SpendHistory(count[known], mean[known])
+        local = None if matrix is None else matrix[known]
         value[known] = self.average(lambda p: self.family.expected_spend(p, some), local)
         value[np.isinf(value)] = self.options["pooled_mean"]
         return value

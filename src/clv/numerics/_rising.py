@@ -66,7 +66,7 @@ def digamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
     >>> digamma_rising(3.0, 2).round(12).item()  # 1/3 + 1/4
     0.583333333333
     """
-    if np.all(np.asarray(n) * _FEW >= z):
+    if _is_far(z, n):
         return np.asarray(psi(np.add(z, n)) - psi(z))
     return _by_blocks(_digamma_rising, z, n)
 
@@ -81,7 +81,7 @@ def trigamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
     >>> trigamma_rising(3.0, 2).round(12).item()  # -(1/9 + 1/16)
     -0.173611111111
     """
-    if np.all(np.asarray(n) * _FEW >= z):
+    if _is_far(z, n):
         return np.asarray(zeta(2.0, np.add(z, n)) - zeta(2.0, z))
     return _by_blocks(_trigamma_rising, z, n)
 
@@ -102,6 +102,11 @@ def stirling_rest(z: Array) -> Array:
     small = np.minimum(z, _SHIFT)
     direct = gammaln(small) - ((small - 0.5) * np.log(small) - small + 0.5 * np.log(2.0 * np.pi))
     return np.where(z < _SHIFT, direct, series * v)
+
+
+def _is_far(z: ArrayLike, n: ArrayLike) -> bool:
+    """Whether a plain difference loses no digits, because n is nowhere small beside z."""
+    return bool(np.all(np.asarray(n, dtype=np.float64) * _FEW >= np.asarray(z, dtype=np.float64)))
 
 
 def _by_blocks(function: Callable[[Array, Array], Array], z: ArrayLike, n: ArrayLike) -> Array:

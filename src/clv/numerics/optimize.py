@@ -19,7 +19,7 @@ import numpy.typing as npt
 from clv.numerics.backend import Array
 
 #: Steps that promise less than this share of the tolerance are not worth an evaluation.
-_NEGLIGIBLE = 1e-5
+_NEGLIGIBLE = 1e-9
 
 #: A function that is to be made small: value, gradient (k,), Hessian (k, k).
 Objective = Callable[[Array], tuple[float, Array, Array]]

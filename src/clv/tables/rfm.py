@@ -130,8 +130,21 @@ class RFM(Table):
         array([2.])
         """
         if columns not in self._distinct:
-            self._distinct[columns] = compress([self.numbers(name) for name in columns])
+            wider = next((known for known in self._distinct if set(columns) < set(known)), None)
+            self._distinct[columns] = (
+                compress([self.numbers(name) for name in columns])
+                if wider is None
+                else self._narrowed(wider, columns)
+            )
         return self._distinct[columns]
+
+    def _narrowed(self, wider: tuple[str, ...], columns: tuple[str, ...]) -> Compressed:
+        """The same from rows that are distinct in more columns already, which are fewer."""
+        rows, among = self.distinct(*wider), self._among(wider, columns)
+        weights = np.bincount(among.inverse, rows.weights, among.weights.size)
+        return Compressed(
+            among.columns, weights.astype(np.float64), among.inverse.take(rows.inverse)
+        )
 
     def numbers(self, column: str) -> FloatArray:
         """One column (n,) as numbers: of a column of texts, the place of each in `levels`."""
@@ -253,13 +266,21 @@ class RFM(Table):
 
         `fewer` are some of `columns`.
         """
-        rows, states = self.distinct(*columns), self.distinct(*fewer)
-        state = np.empty(rows.weights.size, dtype=np.int64)
-        state[rows.inverse] = states.inverse
-        return state
+        return self._among(columns, fewer).inverse
+
+    def _among(self, columns: tuple[str, ...], fewer: tuple[str, ...]) -> Compressed:
+        """Distinct rows of some columns, found among the distinct rows of more columns; cached."""
+        if (columns, fewer) not in self._distinct_among:
+            rows = dict(zip(columns, self.distinct(*columns).columns, strict=True))
+            self._distinct_among[columns, fewer] = compress([rows[name] for name in fewer])
+        return self._distinct_among[columns, fewer]
 
     @cached_property
     def _distinct(self) -> dict[tuple[str, ...], Compressed]:
+        return {}
+
+    @cached_property
+    def _distinct_among(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], Compressed]:
         return {}
 
     @cached_property
