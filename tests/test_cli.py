@@ -415,6 +415,20 @@ def test_quality_counts_every_row(run: Run, broken: Path, tmp_path: Path) -> Non
     assert "begin like a formula" in result.stderr
 
 
+@pytest.mark.parametrize("command", [("quality",), ("forecast", *LAST, "--no-interval")])
+def test_rows_are_kept_when_none_can_be_used(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    source, out = tmp_path / "orders.csv", tmp_path / "rejected.csv"
+    source.write_text("who,day,total\na,soon,5\n,2024-01-01,5\n")
+    result = run(command[0], source, *COLUMNS, *command[1:], "--rejected", out, code=3)
+    assert "none of the 2 rows" in result.stderr
+    assert f"wrote {out}" in result.stderr
+    written = pd.read_csv(out, dtype=str)
+    assert written["row"].tolist() == ["2", "3"]
+    assert written["reason"].tolist() == ["day cannot be read as a date", "who is missing"]
+
+
 def test_quality_for_people(run: Run, broken: Path) -> None:
     text = run("quality", broken, *COLUMNS).stdout
     assert "The first 4 of 4 rejected rows" in text

@@ -23,6 +23,10 @@ A message names the column, the number of rows, the first one and the remedy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
 
 class ClvError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -37,7 +41,27 @@ class MissingColumnError(DataError):
 
 
 class NoUsableRowsError(DataError):
-    """Nothing is left to work with."""
+    """Nothing is left to work with.
+
+    Where rows were read and none could be used, `quality` is the account of them and `rejected`
+    holds every row with its reason, as in `clv.Transactions`; both are None otherwise.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        quality: Any = None,
+        make_rejected: Callable[[], Any] = lambda: None,
+    ) -> None:
+        super().__init__(message)
+        self.quality = quality
+        self._make_rejected = make_rejected
+
+    @cached_property
+    def rejected(self) -> Any:
+        """The rows that could not be used, made when first asked for."""
+        return self._make_rejected()
 
 
 class UnreadableFileError(DataError):

@@ -102,9 +102,7 @@ def forecast(
     writing.keep_apart(source.name, output=output, rejected=rejected)
     end = source.period_end(observation_period_end, "--observation-period-end")
 
-    transactions = source.read()
-    if rejected is not None:
-        writing.write_table(transactions.rejected, rejected)
+    transactions = source.read(rejected)
     with working("summarising customers"):
         rfm = clv.rfm_summary(transactions, observation_period_end=end, time_unit=time_unit)
     notes(transactions.quality.notes, rfm.notes)

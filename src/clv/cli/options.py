@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clv.errors import ClvError
+from clv.errors import ClvError, NoUsableRowsError
 
 if TYPE_CHECKING:
     from datetime import date
+    from pathlib import Path
 
     from clv.tables.transactions import Transactions
 
@@ -40,8 +41,26 @@ class Source:
     name: str
     columns: dict[str, Any]
 
-    def read(self) -> Transactions:
-        """Read it."""
+    def read(self, rejected: Path | None = None) -> Transactions:
+        """Read it, and write the rows that cannot be used where that is asked for.
+
+        They are written when no row at all can be used, too.
+        """
+        from clv.cli.console import note
+        from clv.cli.writing import write_table
+
+        try:
+            transactions = self._read()
+        except NoUsableRowsError as error:
+            if rejected is not None and error.rejected is not None:
+                write_table(error.rejected, rejected)
+                note(f"wrote {rejected}")
+            raise
+        if rejected is not None:
+            write_table(transactions.rejected, rejected)
+        return transactions
+
+    def _read(self) -> Transactions:
         import clv
         from clv.cli.console import working
 

@@ -29,17 +29,13 @@ def quality(source: Source, rejected: Path | None, as_json: bool) -> None:
     Every row is either used or rejected. Exit code 3 when none can be used.
     """
     writing.keep_apart(source.name, rejected=rejected)
-    transactions = source.read()
+    transactions = source.read(rejected)
     found = transactions.quality
     first: list[dict[str, Any]] = []
     if found.rejected:
         with working("collecting the rejected rows"):
             frame = writing.as_arrow(transactions.rejected)
         first = frame.slice(0, _ROWS_SHOWN).to_pylist()
-        if rejected is not None:
-            writing.write_table(frame, rejected)
-    elif rejected is not None:
-        writing.write_table(transactions.rejected, rejected)
 
     if as_json:
         record = {"command": "quality", "source": source.name, **summaries.quality_record(found)}

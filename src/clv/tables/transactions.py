@@ -183,7 +183,7 @@ def read_transactions(
     MissingColumnError
         If a column is not there; the message says which there are.
     NoUsableRowsError
-        If no row can be used; the message says why.
+        If no row can be used; the message says why, and its `rejected` has the rows.
     UnreadableFileError
         If a file is missing, empty, damaged, or not what its ending says.
     UnsupportedFrameError
@@ -278,7 +278,11 @@ def _assemble(
     counts = _counts(applied, examination.trimmed_ids is not None)
     quality = _quality(table, examination, counts)
     if quality.used == 0:
-        raise NoUsableRowsError(_nothing_usable(table, names, examination, quality))
+        raise NoUsableRowsError(
+            _nothing_usable(table, names, examination, quality),
+            quality=quality,
+            make_rejected=partial(_rejected, table, examination),
+        )
     if refunds == "error" and quality.refund_rows:
         first = _first_row(table, names, examination, nw.col(AMOUNT) < 0)
         raise DataError(
