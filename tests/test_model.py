@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ import pytest
 import clv
 from clv.errors import BoundaryWarning, DataError, FitError, UnitMismatchError
 from clv.fitted import FittedPurchases, FittedSpend
+from clv.model import FEWEST_BUYERS
 from clv.tables.rfm import RFM
 
 
@@ -265,3 +268,67 @@ class TestSpend:
         observed = float(np.sum(count * value) / count.sum())
         assert fitted.expected_spend(base)[-1] == pytest.approx(observed)
         assert np.isfinite(fitted.expected_spend(base)).all()
+
+
+class TestFewBuyers:
+    """Too few to tell how they differ: a pooled mean, said everywhere."""
+
+    @staticmethod
+    def base(buyers: int) -> RFM:
+        rng = np.random.default_rng(5)
+        count = np.append(rng.integers(1, 4, buyers), np.zeros(40, dtype=int))
+        return table(
+            frequency=count,
+            recency=np.where(count > 0, 5.0, 0.0),
+            T=np.full(len(count), 20.0),
+            monetary_value=np.where(count > 0, rng.gamma(3.0, 10.0, len(count)), np.nan),
+        )
+
+    @pytest.mark.parametrize("buyers", [2, 5, FEWEST_BUYERS - 1])
+    def test_the_pooled_mean(self, buyers: int) -> None:
+        base = self.base(buyers)
+        with pytest.warns(BoundaryWarning, match=f"only {buyers} customers have a repeat purchase"):
+            fitted = clv.GammaGammaModel().fit(base)
+        count, value = base.array("frequency"), base.array("monetary_value")
+        mean = float(np.nansum(count * value) / count.sum())
+        np.testing.assert_allclose(fitted.expected_spend(base), mean, rtol=1e-7)
+        assert fitted.population_mean == pytest.approx(mean, rel=1e-8)
+        (note,) = fitted.notes
+        assert f"everybody is given the pooled mean {mean:.6g}" in note
+        assert note.split(": ", 1)[1][:40] in repr(fitted)
+        assert not fitted.convergence.converged
+        assert np.isnan(list(fitted.standard_errors.values())).all()
+        # the uncertainty of the mean is in the draws
+        spread = np.log([
+            fitted.at(draw).population_mean for draw in fitted.draws
+        ]).std()  # fmt: skip
+        p = fitted.parameters["p"]
+        assert spread == pytest.approx(1 / np.sqrt(p * count.sum()), rel=0.15)
+
+    def test_forecasts_say_it(self, tmp_path: Path) -> None:
+        base = self.base(6)
+        with pytest.warns(BoundaryWarning):
+            spend = clv.GammaGammaModel().fit(base)
+        ahead = clv.forecast(base, clv.NBDModel().fit(base), spend, horizon=26)
+        assert any("pooled mean" in note for note in ahead.notes)
+        worth = ahead.array("expected_purchases") * ahead.array("expected_spend")
+        assert (ahead.array("residual_value_high") > worth).all()
+        back = clv.load(spend.save(tmp_path / "spend"))
+        assert back.notes == spend.notes
+        np.testing.assert_array_equal(back.expected_spend(base), spend.expected_spend(base))
+
+    def test_covariates_are_left_out_and_named(self) -> None:
+        base = self.base(4)
+        known = pd.DataFrame({"customer_id": base.customer_ids, "channel": ["a", "b"] * 22})
+        base = base.with_covariates(known, ["channel"])
+        with pytest.warns(BoundaryWarning, match="the covariates channel are not used"):
+            fitted = clv.GammaGammaModel(covariates=["channel"]).fit(base)
+        assert fitted.covariates == ()
+        assert len(np.unique(fitted.expected_spend(base).round(6))) == 1
+
+    def test_from_ten_on_it_is_fitted(self) -> None:
+        base = self.base(FEWEST_BUYERS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BoundaryWarning)
+            fitted = clv.GammaGammaModel().fit(base)
+        assert not any("pooled" in note for note in fitted.notes)

@@ -52,7 +52,7 @@ def _headline(fitted: Fitted) -> str:
 def _footer(fitted: Fitted) -> str:
     return (
         f"log-likelihood {fitted.log_likelihood:,.4f}   AIC {fitted.aic:,.2f}   "
-        f"BIC {fitted.bic:,.2f}   {fitted.convergence.message.split('.')[0]}"
+        f"BIC {fitted.bic:,.2f}   {fitted.convergence.message.split('. ')[0]}"
     )
 
 

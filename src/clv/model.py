@@ -29,6 +29,7 @@ from clv.fitted.discounting import check_whole_times
 from clv.inference.covariates import CovariateFit, maximize_with_covariates
 from clv.inference.design import Column
 from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
+from clv.inference.pooled import pooled_estimate
 from clv.inference.time_varying import maximize_time_varying
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory, SpendHistory
@@ -39,6 +40,9 @@ from clv.tables.transactions import Transactions
 
 Method = Literal["mle"]
 SpendBasis = Literal["repeat", "all"]
+
+#: With fewer customers than this whose purchases count, a spend model is not fitted.
+FEWEST_BUYERS = 10
 
 
 class Model:
@@ -268,7 +272,9 @@ class SpendModel(Model):
         """Fit to the mean purchase values of a table.
 
         Customers whose mean value is zero or missing cannot enter; they are counted in the
-        notes. Parameters and errors are those of `PurchaseModel.fit`.
+        notes. Parameters and errors are those of `PurchaseModel.fit`. With fewer than
+        `FEWEST_BUYERS` customers nothing is fitted: everybody is given the pooled mean of their
+        purchases, and the notes and a `BoundaryWarning` say so.
 
         Raises
         ------
@@ -293,9 +299,14 @@ class SpendModel(Model):
         history = SpendHistory(count[usable], mean[usable])
         weights = np.ones(len(history.purchases))
         pooled = dot(history.purchases, history.mean_value) / float(history.purchases.sum())
-        numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
-        fit = self._maximize(rfm, history, weights, {"money": pooled}, numbers)
-        remarks = _remarks(family, fit.estimate, history, weights)
+        if len(usable) < FEWEST_BUYERS and hasattr(family, "pooled"):
+            why = _too_few(len(usable), what, pooled, self.covariates)
+            fit = CovariateFit(None, pooled_estimate(family, history, weights, why=why), ())
+            remarks: tuple[str, ...] = ()
+        else:
+            numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
+            fit = self._maximize(rfm, history, weights, {"money": pooled}, numbers)
+            remarks = _remarks(family, fit.estimate, history, weights)
         left_out = int(np.count_nonzero(count > 0)) - len(usable)
         if left_out:
             remarks += (
@@ -309,6 +320,15 @@ class SpendModel(Model):
             FittedSpend,
             _assemble(FittedSpend, family, fit, rfm, len(weights), draws, seed, remarks, options),
         )
+
+
+def _too_few(customers: int, what: str, mean: float, covariates: tuple[str, ...]) -> str:
+    left_out = f"; the covariates {', '.join(covariates)} are not used" if covariates else ""
+    return (
+        f"only {customers} customers have a {what} of positive value, too few (under "
+        f"{FEWEST_BUYERS}) to tell how customers differ: everybody is given the pooled mean "
+        f"{mean:.6g} of these purchases{left_out}"
+    )
 
 
 _GROUPS = {"purchase": "purchases", "dropout": "dropout", "spend": "spend"}

@@ -99,3 +99,35 @@ def test_limits_say_what_they_mean() -> None:
     assert "next to nothing" in str(said(1e-8, 4.0, 1e8))
     assert "infinity (v)" in str(said(6.0, 4.0, 1e8))
     assert "run to 0 (v)" in str(said(6.0, 4.0, 1e-8))
+
+
+def test_a_mean_that_rests_on_a_tail_is_said() -> None:
+    """q just above 1: finite, and many times what was ever observed."""
+    history, weights = SpendHistory(np.array([1.0, 2.0]), np.array([9.0, 12.0])), np.ones(2)
+    (note,) = gamma_gamma.remarks(gamma_gamma.Parameters(3.0, 1.05, 5.0), history, weights)
+    assert "q = 1.05 is near 1: the mean spend of the population, 300, rests" in note
+    assert "27.3 times the observed mean value 11" in note
+    assert gamma_gamma.remarks(gamma_gamma.Parameters(3.0, 1.8, 5.0), history, weights) == ()
+    (note,) = gamma_gamma.remarks(gamma_gamma.Parameters(3.0, 1.0, 5.0), history, weights)
+    assert "q = 1 <= 1: the mean spend of the population is infinite" in note
+
+
+def test_everybody_alike() -> None:
+    """The limit: expected spend is the pooled mean, and values spread as the means did."""
+    rng = np.random.default_rng(6)
+    count = rng.integers(1, 6, 4_000).astype(float)
+    history = SpendHistory(count, 25.0 * rng.gamma(2.5 * count) / (2.5 * count))
+    parameters, covariance = gamma_gamma.pooled(history, np.ones(4_000))
+    mean = float(count @ history.mean_value / count.sum())
+    np.testing.assert_allclose(gamma_gamma.expected_spend(parameters, history), mean, rtol=1e-7)
+    assert parameters.p == pytest.approx(2.5, rel=0.06)
+    error = np.sqrt(covariance[2, 2])
+    assert error == pytest.approx(1 / np.sqrt(2.5 * count.sum()), rel=0.05)
+    draws = gamma_gamma.sample_unit_totals(
+        parameters, 0.0, np.ones(20_000, dtype=np.int64), np.ones(20_000), rng
+    ) * gamma_gamma.scale(parameters, SpendHistory(np.zeros(1), np.zeros(1)))
+    assert draws.mean() == pytest.approx(mean, rel=0.02)
+    assert (draws.std() / draws.mean()) ** 2 == pytest.approx(1 / parameters.p, rel=0.06)
+    # two customers who agree are no proof that values hardly vary
+    agree = SpendHistory(np.array([3.0, 1.0]), np.array([8.0, 8.0]))
+    assert gamma_gamma.pooled(agree, np.ones(2))[0].p == pytest.approx(2.0)

@@ -233,14 +233,60 @@ def boundary(parameters: Parameters) -> str | None:
     return None
 
 
+#: A mean of the population this many times the observed one rests on a tail nobody has seen.
+FAR = 2.0
+
+
 def remarks(parameters: Parameters, history: SpendHistory, weights: Array) -> tuple[str, ...]:
     """What a user of the fitted model should know about these data."""
-    q = float(parameters.q)
-    if q > 1:
-        return ()
-    return (
-        (
-            f"q = {q:.3g} <= 1: the mean spend of the population is infinite under this model, "
-            "so customers without repeat purchases are given the observed mean value instead."
-        ),
-    )
+    p, q, v = (float(x) for x in parameters)
+    if q <= 1:
+        return (
+            (
+                f"q = {q:.3g} <= 1: the mean spend of the population is infinite under this model, "
+                "so customers without repeat purchases are given the observed mean value instead. "
+                "Intervals of a total do not know how much a few very large spenders could add."
+            ),
+        )
+    n, m = history
+    observed = dot(weights * n, m) / dot(weights, n)
+    mean = p * v / (q - 1.0)
+    if q < 2 and mean > FAR * observed:
+        return (
+            (
+                f"q = {q:.3g} is near 1: the mean spend of the population, {mean:.4g}, rests on "
+                f"very large spenders and is {mean / observed:.3g} times the observed mean value "
+                f"{observed:.4g}. Customers without repeat purchases are given it; "
+                "GammaGammaModel(purchases='all') looks at their first purchase instead."
+            ),
+        )
+    return ()
+
+
+#: Stands for infinity in `pooled`: everybody spends alike to ten digits.
+ALIKE = 1e10
+
+
+def pooled(history: SpendHistory, weights: Array) -> tuple[Parameters, Array]:
+    """The limit in which all customers spend alike, for when few customers have bought.
+
+    q and v are without end, and their ratio is such that everybody is expected to spend the pooled
+    mean of all purchases. p follows from how far the customers' means lie from it, in the
+    manner of Pearson's dispersion: differences between customers count as differences between
+    purchases, so the intervals of what a customer will spend are wide enough. One customer is
+    added whose purchases vary as much as an exponential variable, lest two who happen to agree
+    be taken for proof that values hardly vary.
+
+    Returns
+    -------
+    tuple
+        The parameters, and the covariance (3, 3) of their logs, in which only the mean is unsure.
+    """
+    n, m = history
+    purchases = dot(weights, n)
+    mean = dot(weights * n, m) / purchases
+    spread = (dot(weights * n, (m / mean - 1.0) ** 2) + 1.0) / float(weights.sum())
+    p = 1.0 / spread
+    covariance = np.zeros((3, 3))
+    covariance[2, 2] = 1.0 / (p * purchases)
+    return Parameters(p, ALIKE, mean * ALIKE / p), covariance
