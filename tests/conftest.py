@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+# Before numpy is imported: tests run side by side, and threads that wait for each other on
+# matrices of four rows cost more than the rest of a fit.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import pandas as pd
 import pytest
