@@ -157,7 +157,7 @@ def top_customers(forecast: Forecast, *, n: int = 20, ax: Axes | None = None) ->
     ax.plot(value[top], places, "o", color=_axes.BLACK, markersize=4, label="expected")
     ids = forecast.values("customer_id")[top].tolist()
     ax.set_yticks(places, [_plain_text(str(name)) for name in ids], fontsize="small")
-    ax.invert_yaxis()
+    ax.set_ylim(len(top) + 1.5, -0.8)  # the first on top; below the last, room for the legend
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     _axes.separate_thousands(ax, "x")
     _axes.label(
