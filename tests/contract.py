@@ -678,7 +678,9 @@ def predictions_stay_in_bounds(s: Subject) -> None:
             assert ((probability >= 0) & (probability <= 1)).all()
             assert (np.diff(probability, axis=0) <= 1e-14).all()
             close(probability[0], 1.0, 1e-15)
-        assert (np.diff(expected, axis=0) > 0).all()
+        growth = np.diff(expected, axis=0)
+        assert (growth >= 0).all()
+        assert (growth[:4] > 0).all()  # after many lifetimes nothing is left to come
         close(expected[0], 0.0, 0.0, 1e-15)
         # at least one is bought with probability 1 - none
         assert (expected >= (1.0 - none) * (1 - 1e-12)).all()

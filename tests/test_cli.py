@@ -121,7 +121,10 @@ COMPARE = ("compare", "no.csv", *LAST, "--calibration-end", "1997-09-30")
         ((*FORECAST, "--interval", "90"), "'--interval': 90.0 is not in the range 0<x<1"),
         ((*FORECAST, "--interval-kind", "wide"), "'wide' is not one of 'predictive', 'expected'"),
         ((*FORECAST, "--time-unit", "hour"), "'hour' is not one of 'day', 'week', 'month', 'year'"),
-        ((*FORECAST, "--model", "magic"), "no purchase model is called 'magic'; there are bg_bb, bg_nbd"),
+        (
+            (*FORECAST, "--model", "magic"),
+            "no purchase model is called 'magic'; there are bg_bb",
+        ),
         ((*FORECAST, "--model", "gamma_gamma"), "no purchase model is called 'gamma_gamma'"),
         ((*FORECAST, "--spend-model", "bg_nbd"), "no spend model is called 'bg_nbd'"),
         ((*FORECAST, "--seed", "-1"), "'--seed': -1 is not in the range x>=0"),
