@@ -377,6 +377,8 @@ def test_summary_and_display(fits: dict[str, FittedPurchases]) -> None:
     for text in (repr(fitted), fitted._repr_html_()):
         assert "alpha: channel=web" in text
         assert "coefficient of channel, base shop" in text
+    assert "base nan" not in repr(fitted) + summary.to_string()
+    assert fitted.coefficients["base"].tolist()[2] is None
     # base parameters: no visits, and the base level
     shop = fitted.parameters_at(
         fitted.estimates, fitted.design.row({"channel": "shop", "visits": 0.0})

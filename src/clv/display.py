@@ -74,16 +74,15 @@ def _rows(fitted: Fitted) -> list[tuple[str, ...]]:
                 fitted.family.PARAMETERS[name].meaning,
             )
         )
-    if fitted.design is not None:
-        for label, row in fitted.coefficients.iterrows():
-            base = "" if row["base"] is None else f", base {row['base']}"
-            error = row["standard_error"]
-            rows.append(
-                (
-                    str(label),
-                    f"{row['coefficient']:.6g}",
-                    f"{error:.4g}" if np.isfinite(error) else row["note"].split(":")[0],
-                    f"coefficient of {row['covariate']}{base}",
-                )
+    for row in fitted.coefficient_rows():
+        base = "" if row["base"] is None else f", base {row['base']}"
+        error = row["standard_error"]
+        rows.append(
+            (
+                row["label"],
+                f"{row['coefficient']:.6g}",
+                f"{error:.4g}" if np.isfinite(error) else row["note"].split(":")[0],
+                f"coefficient of {row['covariate']}{base}",
             )
+        )
     return rows

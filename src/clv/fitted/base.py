@@ -200,6 +200,12 @@ class Fitted:
 
         return coefficient_frame(self)
 
+    def coefficient_rows(self) -> list[dict[str, Any]]:
+        """The rows of `coefficients`, each with its label."""
+        from clv.fitted.effects import coefficient_rows
+
+        return coefficient_rows(self)
+
     def effects(self) -> tuple[Any, ...]:
         """What each covariate means for customers, in this model: `clv.fitted.effects.Effect`."""
         from clv.fitted.effects import effects

@@ -59,34 +59,40 @@ def coefficient_frame(fitted: Fitted) -> Any:
     """Coefficients as a pandas DataFrame; see `Fitted.coefficients`."""
     import pandas as pd
 
+    rows = coefficient_rows(fitted)
+    index = pd.Index([row["label"] for row in rows], name="coefficient", dtype=object)
+    # objects, so that no level stays None
+    texts = {name: pd.Series([row[name] for row in rows], index, dtype=object) for name in _TEXTS}
+    numbers = {name: pd.Series([row[name] for row in rows], index, float) for name in _NUMBERS}
+    notes = pd.Series([row["note"] for row in rows], index, dtype=object)
+    return pd.DataFrame({**texts, **numbers, "note": notes})
+
+
+def coefficient_rows(fitted: Fitted) -> list[dict[str, Any]]:
+    """The same as a list, with the label of each."""
     design = fitted.design
-    rows: list[dict[str, Any]] = []
-    if design is not None:
-        k = len(design.parameters)
-        values, draws = fitted.user_logs(fitted.estimates), fitted.user_logs(fitted.draws)
-        errors = np.sqrt(np.diag(fitted.user_covariance))
-        ends = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        for i, coefficient in enumerate(design.coefficients, start=k):
-            known = bool(fitted.user_determined[i])
-            numbers = (values[i], errors[i], *ends[:, i]) if known else (values[i], *[np.nan] * 3)
-            note = "" if known else "the data do not bound it"
-            rows.append(_row(design, coefficient, numbers, note))
-        for coefficient, reason in design.undetermined:
-            rows.append(_row(design, coefficient, (0.0, *[np.nan] * 3), f"undetermined: {reason}"))
-    index = pd.Index([row.pop("label") for row in rows], name="coefficient", dtype=object)
-    return pd.DataFrame(rows, index=index, columns=list(_COLUMNS))
+    if design is None:
+        return []
+    values, draws = fitted.user_logs(fitted.estimates), fitted.user_logs(fitted.draws)
+    errors = np.sqrt(np.diag(fitted.user_covariance))
+    ends = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    rows = []
+    for i, coefficient in enumerate(design.coefficients, start=len(design.parameters)):
+        known = bool(fitted.user_determined[i])
+        numbers = (values[i], errors[i], *ends[:, i]) if known else (values[i], *[np.nan] * 3)
+        rows.append(_row(design, coefficient, numbers, "" if known else "not bounded by the data"))
+    for coefficient, reason in design.undetermined:
+        rows.append(_row(design, coefficient, (0.0, *[np.nan] * 3), f"undetermined: {reason}"))
+    return rows
 
 
-_COLUMNS = (
-    *("group", "parameter", "covariate", "level", "base", "what"),
-    *("coefficient", "standard_error", "low", "high", "note"),
-)
+_TEXTS = ("group", "parameter", "covariate", "level", "base", "what")
+_NUMBERS = ("coefficient", "standard_error", "low", "high")
 
 
 def _row(
     design: Design, coefficient: Coefficient, numbers: tuple[float, ...], note: str
 ) -> dict[str, Any]:
-    names = ("coefficient", "standard_error", "low", "high")
     return {
         "label": coefficient.label,
         "group": coefficient.group,
@@ -95,7 +101,7 @@ def _row(
         "level": coefficient.level,
         "base": _base(_covariate(design, coefficient)),
         "what": coefficient.what,
-        **dict(zip(names, map(float, numbers), strict=True)),
+        **dict(zip(_NUMBERS, map(float, numbers), strict=True)),
         "note": note,
     }
 

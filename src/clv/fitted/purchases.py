@@ -310,6 +310,11 @@ class FittedPurchases(Fitted):
         history = PurchaseHistory(*(given.get(name, blank) for name in HISTORY_COLUMNS))
         return Rows(history, self.matrix_of(rfm, given), rows.inverse)
 
+    def _state_of_row(self, rfm: RFM) -> npt.NDArray[np.signedinteger[Any]]:
+        """For each of `rows_of`, which of `states_of` it contains."""
+        columns = (*self.family.STATE_COLUMNS, *self.covariates)
+        return rfm.state_of_row((*HISTORY_COLUMNS, *self.covariates), columns)
+
     def of_living(
         self, rfm: RFM, *functions: Callable[[Any], Array], with_alive: bool = False
     ) -> list[Array]:
@@ -319,9 +324,7 @@ class FittedPurchases(Fitted):
         state, for all functions together. `with_alive` puts P(alive) itself in front.
         """
         rows, states = self.rows_of(rfm), self.states_of(rfm)
-        of_row = rfm.state_of_row(
-            (*HISTORY_COLUMNS, *self.covariates), (*self.family.STATE_COLUMNS, *self.covariates)
-        )
+        of_row = self._state_of_row(rfm)
         points = self.points()
         totals = [np.zeros(len(rows.history.T)) for _ in range(len(functions) + 1)]
         for point in points:

@@ -58,6 +58,9 @@ class FittedTimeVarying(FittedPurchases):
         every = np.arange(len(rfm))
         return Rows(history, _Chosen(self._lives(rfm), every), every)
 
+    def _state_of_row(self, rfm: RFM) -> Indices:
+        return np.arange(len(rfm))
+
     def parameters_at(self, points: Array, matrix: Any = None) -> Any:
         """The parameters of customers' lives; otherwise as in `Fitted.parameters_at`."""
         if not isinstance(matrix, _Chosen):
