@@ -155,3 +155,12 @@ def test_a_flat_function_is_not_called_a_minimum() -> None:
     found = minimize(lambda x: (1.0, np.zeros(2), np.zeros((2, 2))), np.array([1.0, 2.0]))
     assert found.decrement == np.inf
     assert found.point.tolist() == [1.0, 2.0]
+
+
+def test_a_start_without_a_value_ends_the_search() -> None:
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        return 1.0, np.full(2, np.nan), np.full((2, 2), np.nan)
+
+    found = minimize(objective, np.ones(2))
+    assert found.value == np.inf
+    assert found.iterations == 1

@@ -50,7 +50,8 @@ def minimize(
     Parameters
     ----------
     objective
-        Returns value, gradient and Hessian; a value that is not finite rejects the step.
+        Returns value, gradient and Hessian; what is not finite rejects the step, and at the start
+        ends the search there with an infinite value.
     start
         Shape (k,).
     wall
@@ -68,6 +69,9 @@ def minimize(
     """
     point = np.clip(np.asarray(start, dtype=np.float64), -wall, wall)
     value, gradient, hessian = objective(point)
+    on_wall = np.abs(point) >= wall * (1 - 1e-12)
+    if not _usable(value, gradient, hessian):  # nowhere to start from
+        return Minimum(point, np.inf, gradient, hessian, 1, np.inf, on_wall)
     radius = 1.0
     count = 1
     while count < iterations:
@@ -91,11 +95,7 @@ def minimize(
                 point, value = trial, trial_value
                 gradient, hessian = trial_gradient, trial_hessian
             break
-        usable = (
-            np.isfinite(trial_value)
-            and bool(np.isfinite(trial_gradient).all())
-            and bool(np.isfinite(trial_hessian).all())
-        )
+        usable = _usable(trial_value, trial_gradient, trial_hessian)
         ratio = (value - trial_value + noise) / max(expected, noise) if usable else -1.0
         if ratio < 0.25:
             radius = 0.25 * float(np.linalg.norm(step))
@@ -115,6 +115,11 @@ def minimize(
         _decrement(gradient[free], hessian[free][:, free]),
         np.abs(point) >= wall * (1 - 1e-12),
     )
+
+
+def _usable(value: float, gradient: Array, hessian: Array) -> bool:
+    """Whether everything is finite."""
+    return bool(np.isfinite(value) and np.isfinite(gradient).all() and np.isfinite(hessian).all())
 
 
 def _free(point: Array, gradient: Array, wall: float) -> npt.NDArray[np.bool_]:
