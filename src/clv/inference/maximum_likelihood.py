@@ -192,9 +192,12 @@ def _starting_points(k: int) -> list[Array]:
     return [np.zeros(k), *mixed[: STARTS - 1]]
 
 
-def search(objective: Any, points: list[Array]) -> Minimum:
-    """The lowest minimum reached from these points, or the end of the ridge that it lies on."""
-    return _follow_ridge(objective, _minima(objective, points, tolerance=1e-9)[0])
+def search(objective: Any, points: list[Array], patience: int = 200) -> Minimum:
+    """The lowest minimum reached from these points, or the end of the ridge that it lies on.
+
+    `patience` limits the evaluations after a jump along a ridge.
+    """
+    return _follow_ridge(objective, _minima(objective, points, tolerance=1e-9)[0], patience)
 
 
 def _minima(objective: Any, points: list[Array], tolerance: float) -> list[Minimum]:
@@ -215,7 +218,7 @@ def _apart(found: list[Minimum]) -> list[Array]:
     return points
 
 
-def _follow_ridge(objective: Any, best: Minimum) -> Minimum:
+def _follow_ridge(objective: Any, best: Minimum, patience: int) -> Minimum:
     """Where a direction is hardly determined, see whether the likelihood rises to its end.
 
     A search stops where rounding hides the slope, which on a ridge may be well before the
@@ -230,7 +233,11 @@ def _follow_ridge(objective: Any, best: Minimum) -> Minimum:
                 np.abs(direction), 1e-6
             )
             far = minimize(
-                objective, best.point + float(reach.min()) * direction, wall=WALL, tolerance=1e-9
+                objective,
+                best.point + float(reach.min()) * direction,
+                wall=WALL,
+                tolerance=1e-9,
+                iterations=patience,
             )
             if far.value <= best.value + 1e-9 * max(1.0, abs(best.value)) ** 0.5:
                 best = far

@@ -16,7 +16,7 @@ from clv.inference.design import Column, Design, learn
 from clv.inference.maximum_likelihood import Estimate, judge, search
 from clv.numerics import pareto_time_varying as numerics
 from clv.numerics.backend import Array
-from clv.numerics.optimize import minimize
+from clv.numerics.optimize import Minimum, minimize
 from clv.numerics.pareto_time_varying import Coefficients, Histories, Pieces
 
 #: Customers on whom starting points are tried, where there are many more.
@@ -25,6 +25,13 @@ SUBSAMPLE = 400
 #: The plain fit is a start; so are points this far from it, and from typical values if it lies
 #: farther than that.
 OTHER_STARTS, FAR, FARTHEST = 2, 0.7, 6.0
+
+#: Evaluations of a search for the end of a ridge; each takes as long as many plain ones.
+PATIENCE = 40
+
+#: Where there is no maximum, a coefficient (of a level, or per standard deviation) beyond this,
+#: a factor of 150, is what runs away.
+LARGE = 5.0
 
 
 class Timeline(NamedTuple):
@@ -124,18 +131,39 @@ def maximize_time_varying(
     units = np.concatenate([units, np.ones(len(design.coefficients))])
     objective = objective_of(design, histories, units)
     points, tried = _starts(objective, design, histories, units, plain)
-    best = search(objective, points)
+    best = search(objective, points, PATIENCE)
     best = best._replace(iterations=best.iterations + tried)
     estimate = judge(
         best,
         units,
         names=(*design.parameters, *(c.label for c in design.coefficients)),
         title=family.TITLE,
-        boundary=boundary_of(family, design, best.point),
+        boundary=_limit(family, design, best),
         customers=float(len(histories.frequency)),
         starts=1 + OTHER_STARTS,
     )
     return CovariateFit(design, estimate, notes)
+
+
+def _limit(family: Any, design: Design, best: Minimum) -> str | None:
+    """Name the limit that a search has run to; None at a maximum, and where nothing explains it."""
+    found = boundary_of(family, design, best.point)
+    if found is not None or (np.isfinite(best.decrement) and not best.on_wall.any()):
+        return found
+    k = len(design.parameters)
+    names = (*design.parameters, *(f"coefficient of {c.label}" for c in design.coefficients))
+    gone = best.on_wall.copy()
+    gone[k:] |= np.abs(best.point[k:]) > LARGE
+    run = [
+        f"{name} -> {'infinity' if value > 0 else '0' if i < k else '-infinity'}"
+        for i, (name, value) in enumerate(zip(names, best.point, strict=True))
+        if gone[i]
+    ]
+    return (
+        f"the data do not bound {', '.join(run)}: too few customers leave or return"
+        if run
+        else None
+    )
 
 
 def objective_of(
