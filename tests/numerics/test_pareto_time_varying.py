@@ -7,11 +7,10 @@ import pytest
 from oracles import time_varying as oracle
 
 from clv.families import pareto_nbd
-from clv.inference.time_varying import joined
 from clv.numerics import backend
 from clv.numerics import pareto_time_varying as numerics
 from clv.numerics.histories import PurchaseHistory
-from clv.numerics.pareto_time_varying import Coefficients, Histories, Pieces
+from clv.numerics.pieces import Coefficients, Histories, Pieces, joined
 
 NUMBERS = (0.55, 10.6, 0.61, 11.7)
 SOME = Coefficients(np.array([0.4, -0.3]), np.array([-0.5, 0.2, 0.7]))

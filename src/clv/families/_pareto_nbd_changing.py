@@ -33,7 +33,7 @@ from clv.numerics import pareto_time_varying as numerics
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.pareto_future import Road, State
-from clv.numerics.pareto_time_varying import Coefficients, Histories
+from clv.numerics.pieces import Coefficients, Histories, chosen, clocks, exposures
 
 TITLE = "Pareto/NBD with time-varying covariates"
 
@@ -60,7 +60,7 @@ class Lives(NamedTuple):
     def take(self, rows: npt.NDArray[np.int64]) -> Lives:
         """The chosen customers, in that order."""
         place = self.place if len(self.place) == 1 else self.place[rows]
-        return self._replace(histories=numerics.chosen(self.histories, rows), place=place)
+        return self._replace(histories=chosen(self.histories, rows), place=place)
 
 
 class Moving(NamedTuple):
@@ -81,7 +81,7 @@ def alive_state(parameters: Moving, _: Any) -> State:
     """State of customers who are alive at T, with the road before them."""
     (r, alpha, s, beta), coefficients, lives = parameters
     histories = lives.histories
-    a, d = numerics.exposures(coefficients, histories)
+    a, d = exposures(coefficients, histories)
     factors = (
         np.exp(codes @ of)[lives.place]
         for codes, of in zip((lives.purchase, lives.dropout), coefficients, strict=True)
@@ -177,10 +177,10 @@ def sample_futures(
 def simulate(parameters: Moving, T: Array, seed: int) -> PurchaseHistory:
     """New customers who live through the same time as these, who were seen to age T."""
     (r, alpha, s, beta), coefficients, lives = parameters
-    clocks, rng = numerics.clocks(coefficients, lives.histories), np.random.default_rng(seed)
+    both, rng = clocks(coefficients, lives.histories), np.random.default_rng(seed)
     size = (len(T), 1)
     rate, death_rate = rng.gamma(r, 1 / alpha, size), rng.gamma(s, 1 / beta, size)
-    paths = pareto_future.run_clocks(rate, death_rate, clocks, rng)
+    paths = pareto_future.run_clocks(rate, death_rate, both, rng)
     count = paths.counts[:, 0]
     last = np.concatenate([[0.0], paths.times])[np.cumsum(count)]
     return PurchaseHistory(count.astype(np.float64), np.where(count > 0, last, 0.0), T.copy())

@@ -17,7 +17,7 @@ from clv.inference.maximum_likelihood import Estimate, judge, search
 from clv.numerics import pareto_time_varying as numerics
 from clv.numerics.backend import Array
 from clv.numerics.optimize import Minimum, minimize
-from clv.numerics.pareto_time_varying import Coefficients, Histories, Pieces
+from clv.numerics.pieces import Coefficients, Histories, Pieces, chosen, joined
 
 #: Customers on whom starting points are tried, where there are many more.
 SUBSAMPLE = 400
@@ -72,26 +72,6 @@ def histories_of(design: Design, timeline: Timeline) -> Histories:
     return Histories(
         timeline.frequency, np.stack(sums, axis=1) if sums else np.zeros((n, 0)), pieces
     )
-
-
-def joined(pieces: Pieces) -> Pieces:
-    """The same with neighbouring pieces made one where they differ in nothing.
-
-    Examples
-    --------
-    >>> pieces = Pieces(np.array([0, 0, 1]), np.array([1.0, 2.0, 4.0]), np.zeros(3, bool),
-    ...                 np.ones((3, 1)), np.zeros((3, 0)))
-    >>> joined(pieces).length.tolist()
-    [3.0, 4.0]
-    """
-    if not len(pieces.length):
-        return pieces
-    new = np.ones(len(pieces.length), dtype=np.bool_)
-    new[1:] = (np.diff(pieces.customer) != 0) | (pieces.after_last[1:] != pieces.after_last[:-1])
-    for design in (pieces.purchase, pieces.dropout):
-        new[1:] |= (design[1:] != design[:-1]).any(axis=1)
-    first = np.flatnonzero(new)
-    return pieces.take(first)._replace(length=np.add.reduceat(pieces.length, first))
 
 
 def maximize_time_varying(
@@ -204,7 +184,7 @@ def _starts(
     points = [start]
     points += [start + rng.choice([-FAR, FAR], len(units)) for _ in range(OTHER_STARTS)]
     if n > 2 * SUBSAMPLE:
-        some = numerics.chosen(histories, np.arange(0, n, n // SUBSAMPLE))
+        some = chosen(histories, np.arange(0, n, n // SUBSAMPLE))
         objective = objective_of(design, some, units)
     found = [minimize(objective, point, wall=FARTHEST + 4.0, tolerance=1e-2) for point in points]
     tried = 0 if n > 2 * SUBSAMPLE else sum(minimum.iterations for minimum in found)

@@ -23,55 +23,17 @@ second derivatives enter as one number per piece: what all later nodes weigh.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clv.numerics.backend import Array
 from clv.numerics.pareto import NEGLIGIBLE, by_node_count
-from clv.numerics.pareto_future import Clocks
+from clv.numerics.pieces import Coefficients, Histories, Indices, Pieces
 from clv.numerics.special import digamma_rising, log_rising, trigamma_rising
-
-Indices = NDArray[np.int64]
 
 _BLOCK = 2_048  #: pieces at a time: their nodes stay in the cache
 _GONE = 80.0  #: where e has fallen by e^-80 since the last purchase, nothing more is added
-
-
-class Pieces(NamedTuple):
-    """Stretches of time of n customers, from the first purchase to T, m in all."""
-
-    customer: Indices  #: shape (m,), ascending; in time order within a customer
-    length: Array  #: shape (m,), positive
-    after_last: NDArray[np.bool_]  #: shape (m,): after the last purchase, which ends a piece
-    purchase: Array  #: covariates of the purchase rate, shape (m, k_p)
-    dropout: Array  #: covariates of the dropout rate, shape (m, k_d)
-
-    def take(self, rows: Any) -> Pieces:
-        """The chosen pieces; customers keep their numbers."""
-        return Pieces(
-            self.customer[rows],
-            self.length[rows],
-            self.after_last[rows],
-            self.purchase[rows],
-            self.dropout[rows],
-        )
-
-
-class Histories(NamedTuple):
-    """All that the likelihood needs of n customers."""
-
-    frequency: Array  #: repeat purchases, shape (n,)
-    at_purchases: Array  #: sum over these of the covariates of the purchase rate, (n, k_p)
-    pieces: Pieces
-
-
-class Coefficients(NamedTuple):
-    """Of the covariates, on the log scale of the rates."""
-
-    purchase: Array  #: shape (k_p,)
-    dropout: Array  #: shape (k_d,)
 
 
 class Summary(NamedTuple):
@@ -103,57 +65,6 @@ def summarise(parameters: _Numbers, coefficients: Coefficients, histories: Histo
     """
     parts = [_block(parameters, coefficients, block, None, None) for block in _blocks(histories)]
     return Summary(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def exposures(coefficients: Coefficients, histories: Histories) -> tuple[Array, Array]:
-    """A(T) and D(T) of each customer, shape (n,) each."""
-    pieces, n = histories.pieces, len(histories.frequency)
-    bought, died = (
-        np.bincount(pieces.customer, np.exp(design @ of) * pieces.length, n).astype(np.float64)
-        for design, of in zip((pieces.purchase, pieces.dropout), coefficients, strict=True)
-    )
-    return bought, died
-
-
-def clocks(coefficients: Coefficients, histories: Histories) -> Clocks:
-    """Time and exposures at the borders of all pieces; short rows are filled with their ends."""
-    pieces, n = histories.pieces, len(histories.frequency)
-    count = np.bincount(pieces.customer, minlength=n)
-    place = np.arange(len(pieces.length)) - np.repeat(np.cumsum(count) - count, count)
-    columns = []
-    for rate in (
-        np.ones(len(pieces.length)),
-        np.exp(pieces.purchase @ coefficients.purchase),
-        np.exp(pieces.dropout @ coefficients.dropout),
-    ):
-        steps = np.zeros((n, max(1, int(count.max(initial=0))) + 1))
-        steps[pieces.customer, place + 1] = rate * pieces.length
-        columns.append(np.cumsum(steps, axis=1))
-    return Clocks(*columns)
-
-
-def chosen(histories: Histories, customers: Indices) -> Histories:
-    """Some customers, in the order given.
-
-    Examples
-    --------
-    >>> pieces = Pieces(np.array([0, 1, 1]), np.array([5.0, 6.0, 7.0]), np.zeros(3, bool),
-    ...                 np.zeros((3, 0)), np.zeros((3, 0)))
-    >>> two = Histories(np.array([0.0, 2.0]), np.zeros((2, 0)), pieces)
-    >>> chosen(two, np.array([1, 0])).pieces.length.tolist()
-    [6.0, 7.0, 5.0]
-    """
-    pieces = histories.pieces
-    first = np.searchsorted(pieces.customer, np.arange(len(histories.frequency) + 1))
-    count = np.diff(first)[customers]
-    step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    rows = np.repeat(first[customers], count) + step
-    part = pieces.take(rows)
-    return Histories(
-        histories.frequency[customers],
-        histories.at_purchases[customers],
-        part._replace(customer=np.repeat(np.arange(len(customers)), count)),
-    )
 
 
 def log_likelihood_derivatives(
