@@ -34,8 +34,8 @@ from clv import families
 from clv.fitted.discounting import discounted_purchases, discounted_time
 from clv.inference.maximum_likelihood import maximize
 from clv.numerics import backend, jets, quadrature
-from clv.numerics.histories import PurchaseHistory, SpendHistory
-from clv.numerics.sampling import simulate_histories
+from clv.numerics.histories import IntervalHistory, PurchaseHistory, SpendHistory
+from clv.numerics.sampling import intervals, simulate_histories
 
 Array = npt.NDArray[np.float64]
 
@@ -50,13 +50,14 @@ class Example(NamedTuple):
     span: float = 39.0  #: an age in the unit of the parameters, by which some have bought
     money: float = 30.0  #: what a purchase is worth
     whole_times: bool = False  #: time comes in steps of one
+    variant: int = 0  #: the whole number of a family that has `VARIANTS`
 
 
 class Subject:
     """A family at one example, and simulations that several checks share."""
 
     def __init__(self, family: Any, example: Example, test: ModuleType) -> None:
-        self.family = family
+        self.family = family.variant(example.variant) if example.variant else family
         self.example = example
         self.individual = getattr(test, "INDIVIDUAL", None)
 
@@ -68,6 +69,19 @@ class Subject:
         """A length of time, as a multiple of the example's span."""
         t = spans * self.example.span
         return max(1.0, float(round(t))) if self.example.whole_times else t
+
+    def history(self, x: Any, t_x: Any, T: Any) -> Any:
+        """Histories of evenly spaced purchases, of the kind that the family looks at."""
+        plain = PurchaseHistory(*(np.asarray(v, dtype=float) for v in (x, t_x, T)))
+        if not self.knows_intervals:
+            return plain
+        interval = np.where(plain.frequency > 0, plain.recency, 1.0)
+        interval = interval / np.maximum(plain.frequency, 1.0)
+        return IntervalHistory(*plain, plain.frequency * np.log(interval))
+
+    @property
+    def knows_intervals(self) -> bool:
+        return getattr(self.family, "HISTORY", PurchaseHistory) is IntervalHistory
 
     @cached_property
     def ages(self) -> Array:
@@ -82,7 +96,8 @@ class Subject:
         alive, state = self.family.new_customer(self.parameters)
         paths = self.family.sample_purchases(state, self.ages + ahead, rng, self.ages.shape)
         kept = rng.random(CUSTOMERS) < alive
-        return split(paths, kept, self.ages, ahead)
+        found = split(paths, kept, self.ages, ahead)
+        return found if self.knows_intervals else found._replace(history=_without(found.history))
 
     @cached_property
     def spend(self) -> SpendHistory:
@@ -222,7 +237,7 @@ def declares(family: Any, test: ModuleType) -> None:
 class Split(NamedTuple):
     """Simulated customers: their history to T, and what followed within `ahead`."""
 
-    history: PurchaseHistory
+    history: Any
     ahead: float
     purchases: Array  #: in (T, T + ahead]
     first: Array  #: time from T to the first of them, infinite when there is none
@@ -242,11 +257,17 @@ def split(paths: Any, kept: Array, T: Array, ahead: float) -> Split:
 
     recency = np.zeros(n)
     np.maximum.at(recency, of[seen], times[seen])
+    logs = np.log(intervals(paths.counts, paths.times))[use]
     since = times[~seen] - T[of[~seen]]
     first = np.full(n, np.inf)
     np.minimum.at(first, of[~seen], since)
-    history = PurchaseHistory(frozen(count(seen)), frozen(recency), T)
+    log_sums = frozen(count(seen, logs[seen]))
+    history = IntervalHistory(frozen(count(seen)), frozen(recency), T, log_sums)
     return Split(history, ahead, count(~seen), first, count(~seen, np.exp(-since / ahead)))
+
+
+def _without(history: IntervalHistory) -> PurchaseHistory:
+    return PurchaseHistory(*history[:3])
 
 
 def assert_mean(draws: Array, expected: Any, what: str) -> None:
@@ -486,7 +507,7 @@ def new_customers_do_as_expected(s: Subject) -> None:
 def known_customers_do_as_expected(s: Subject) -> None:
     """Simulated onwards from a few histories, given alive: the same."""
     f, draws = s.family, CUSTOMERS // 4
-    h = PurchaseHistory(*(field[:, None] for field in s.chosen))
+    h = s.chosen.take((slice(None), None))
     state = f.alive_state(s.parameters, h)
     t = s.time(0.6)
     n = len(s.chosen.T)
@@ -597,7 +618,7 @@ def bayes_by_summation_agrees(s: Subject) -> None:
     for x, t_x, T in cases:
         if s.example.whole_times:
             t_x, T = max(float(x), float(round(t_x))) if x else 0.0, float(round(T))
-        row = PurchaseHistory(*(np.array([float(v)]) for v in (x, t_x, T)))
+        row = s.history([x], [t_x], [T])
         exact = individual.posterior(s.individual, s.parameters, x, t_x, T, t)
         alive, state = f.probability_alive(s.parameters, row), f.alive_state(s.parameters, row)
         what = f"x={x}, t_x={t_x:g}, T={T:g}"
@@ -620,6 +641,12 @@ def likelihood_is_a_density(s: Subject) -> None:
     if s.example.whole_times:
         _likelihood_sums_up(s, alive, state, T)
         return
+    if s.knows_intervals:
+        for n in range(1, 4):
+            row, volume = _laid_out(n, T)
+            total = volume @ np.exp(f.log_likelihood(s.parameters, row, backend))
+            close(total, alive * f.purchase_count_pmf(state, n, T), 1e-9, what=f"{n} purchases")
+        return
     nodes, weights = quadrature.gauss_legendre(80)
     for n in range(1, 5):
         # n - 1 purchases are spread anywhere before the last one
@@ -641,10 +668,29 @@ def _likelihood_sums_up(s: Subject, alive: Any, state: Any, T: float) -> None:
         close(total, exact, 1e-10, what=f"{n} purchases")
 
 
+def _laid_out(n: int, T: float) -> tuple[IntervalHistory, Array]:
+    """All ways to lay n purchases into (0, T), each with its share of their volume."""
+    nodes, weights = quadrature.gauss_legendre(30)
+    last, volume, logs, recency = np.ones(1), np.ones(1), np.zeros(1), np.ones(1)
+    for number in range(n):
+        # the last purchase first; then where before it the one before was
+        earlier = (last[:, None] * nodes).reshape(-1)
+        logs, recency, before = (np.repeat(v, 30) for v in (logs, recency, last))
+        if number == 0:
+            recency = earlier
+        else:
+            logs = logs + np.log(before - earlier)
+        volume = (volume * last)[:, None] * weights
+        last, volume = earlier, volume.reshape(-1)
+    logs = logs + np.log(last) + n * math.log(T)
+    many = np.full(len(last), 1.0)
+    return IntervalHistory(n * many, T * recency, T * many, logs), volume * T**n
+
+
 def silence_updates_consistently(s: Subject) -> None:
     """Waiting without a purchase: the likelihood falls by exactly P(no purchase)."""
     f, h = s.family, s.chosen
-    nobody = PurchaseHistory(*(np.array([v]) for v in (0.0, 0.0, s.time(1.0))))
+    nobody = s.history([0.0], [0.0], [s.time(1.0)])
     alive, state = f.new_customer(s.parameters)
     log_none = f.log_likelihood(s.parameters, nobody, backend)
     close(np.exp(log_none), np.reshape(_none(s, alive, state, nobody.T), 1), 1e-12)
@@ -692,7 +738,7 @@ def predictions_stay_in_bounds(s: Subject) -> None:
 def predictions_of_one_customer_are_numbers(s: Subject) -> None:
     """Plain numbers in, a plain number out: shapes follow from broadcasting alone."""
     f, t = s.family, s.time(1.0)
-    one = PurchaseHistory(*(np.float64(field[-1]) for field in s.chosen))
+    one = type(s.chosen)(*(np.float64(field[-1]) for field in s.chosen))
     for _, state in (f.new_customer(s.parameters), (1.0, f.alive_state(s.parameters, one))):
         for value in (
             f.survival(state, t),
@@ -816,6 +862,8 @@ def unit_of_time_does_not_matter(s: Subject) -> None:
         )
     )
     days = h._replace(recency=h.recency * c, T=h.T * c)
+    if s.knows_intervals:
+        days = days._replace(sum_log_intervals=h.sum_log_intervals + h.frequency * math.log(c))
     shift = f.log_likelihood(scaled, days, backend) - f.log_likelihood(s.parameters, h, backend)
     close(shift, -h.frequency * math.log(c), 1e-9, 1e-9)
     close(f.probability_alive(scaled, days), f.probability_alive(s.parameters, h), 1e-11)

@@ -64,8 +64,11 @@ def _remarks(fitted: Fitted) -> list[str]:
 def _rows(fitted: Fitted) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("parameter", "estimate", "std. error", "meaning")]
     errors = fitted.standard_errors
-    for name, value in fitted.parameters.items():
-        error = errors[name]
+    for name, number in fitted.variant.items():
+        how = "estimated" if fitted.options[f"{name}_estimated"] else "given"
+        rows.append((name, f"{number}", how, fitted.family.VARIANTS.meaning))
+    for name, error in errors.items():
+        value = fitted.parameters[name]
         rows.append(
             (
                 name,

@@ -24,6 +24,7 @@ from clv.fitted import (
     FittedTimeVarying,
     spend_columns,
     timeline,
+    with_intervals,
 )
 from clv.fitted.discounting import check_whole_times
 from clv.inference.covariates import CovariateFit, maximize_with_covariates
@@ -31,7 +32,9 @@ from clv.inference.design import Column
 from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
 from clv.inference.pooled import pooled_estimate
 from clv.inference.time_varying import maximize_time_varying
+from clv.inference.variants import maximize_variants
 from clv.numerics.backend import Array
+from clv.numerics.compress import Compressed
 from clv.numerics.histories import PurchaseHistory, SpendHistory
 from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
@@ -198,7 +201,7 @@ class PurchaseModel(Model):
         static = () if varying else self.covariates
         rows = rfm.distinct(*HISTORY_COLUMNS, *static)
         known = len(HISTORY_COLUMNS)
-        history = PurchaseHistory(*rows.columns[:known])
+        history = self._history(rfm, rows)
         if len(rfm) < 2:
             raise FitError(
                 f"{family.TITLE} cannot be fitted to one customer: its parameters describe how "
@@ -225,10 +228,13 @@ class PurchaseModel(Model):
         else:
             numbers = dict(zip(static, rows.columns[known:], strict=True))
             fit = self._maximize(rfm, history, rows.weights, scales, numbers)
+        options = self._found(fit)
+        family = families.chosen(family, options)
         remarks = _remarks(family, fit.estimate, history, rows.weights)
+        family = form.family_of(family)
         return cast(
             FittedPurchases,
-            _assemble(form, form.family_of(family), fit, rfm, len(rfm), draws, seed, remarks, {}),
+            _assemble(form, family, fit, rfm, len(rfm), draws, seed, remarks, options),
         )
 
     def _time_varying(self, rfm: RFM) -> tuple[str, ...]:
@@ -242,6 +248,53 @@ class PurchaseModel(Model):
                 f"({', '.join(found)}); ParetoNBDModel does"
             )
         return found
+
+    def _history(self, rfm: RFM, rows: Compressed) -> Any:
+        """What the likelihood looks at, per distinct row."""
+        return PurchaseHistory(*rows.columns[: len(HISTORY_COLUMNS)])
+
+    def _found(self, fit: CovariateFit) -> dict[str, Any]:
+        """What the fitted model must remember beyond its parameters."""
+        return {}
+
+
+class RegularPurchaseModel(PurchaseModel):
+    """A model of customers who may buy regularly.
+
+    Parameters
+    ----------
+    k
+        How regularly: 1 is at random, as in the model without k, and the intervals between the
+        purchases of a customer vary by ``1 / sqrt(k)`` of their mean. By default it is estimated
+        with the other parameters, which needs the column ``sum_log_intervals`` of the table.
+    """
+
+    def __init__(self, k: int | None = None) -> None:
+        name, _, largest = self.family.VARIANTS
+        if k is not None and (k != int(k) or not 1 <= k <= largest):
+            raise DataError(f"{name} must be a whole number from 1 to {largest}, not {k!r}")
+        super().__init__()
+        self.k = None if k is None else int(k)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {} if self.k is None else {"k": self.k}
+
+    def _history(self, rfm: RFM, rows: Compressed) -> Any:
+        plain = super()._history(rfm, rows)
+        return plain if self.k == 1 else with_intervals(self.family.TITLE, plain, rfm, rows)
+
+    def _maximize(
+        self, rfm: RFM, history: Any, weights: Array, scales: Mapping[str, float], numbers: Any
+    ) -> CovariateFit:
+        if self.k is not None:
+            estimate = maximize(self.family.variant(self.k), history, weights, scales)
+            return CovariateFit(None, estimate, (), self.k)
+        fit = maximize_variants(self.family, history, weights, scales)
+        notes = tuple(f"k = {k} did not converge and was passed over." for k in fit.failed)
+        return CovariateFit(None, fit.estimate, notes, fit.number)
+
+    def _found(self, fit: CovariateFit) -> dict[str, Any]:
+        return {"k": fit.variant, "k_estimated": self.k is None}
 
 
 class SpendModel(Model):
@@ -398,7 +451,9 @@ def model_class(name: str) -> type[Any]:
     """
     for family in map(families.find, families.names()):
         if name in (family.NAME, family.CLASS_NAME):
-            base = PurchaseModel if family.KIND == "purchase" else SpendModel
+            base: type[Model] = PurchaseModel if family.KIND == "purchase" else SpendModel
+            if hasattr(family, "VARIANTS"):
+                base = RegularPurchaseModel
             doc = (family.__doc__ or "").strip() + "\n\nParameters\n----------\n"
             doc += cleandoc(base.__doc__ or "").split("----------\n")[-1]
             return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc})

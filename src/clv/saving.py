@@ -122,6 +122,7 @@ def load(path: str | Path) -> Any:
         family = families.find(record["model"])
     except KeyError as error:
         raise SavedModelError(f"{folder}: {error.args[0]}") from error
+    family = families.chosen(family, record["options"])
     end, design = record["observation_period_end"], record.get("design")
     form = fitted_class(family, record.get("form", ""))
     return form(

@@ -65,12 +65,16 @@ WIDE: dict[str, Callable[[np.random.Generator], tuple[float, ...]]] = {
     "mbg_nbd": _beta_geometric,
     "gamma_gamma": _gamma_gamma,
     "nbd": _nbd,
+    "bg_cnbd_k": _beta_geometric,
+    "mbg_cnbd_k": _beta_geometric,
 }
 
 
 def simulate(name: str, number: int) -> DataSet:
     """The data set of this number; always the same. Sets without a repeat purchase are skipped."""
     family = families.find(name)
+    if hasattr(family, "VARIANTS"):
+        family = family.variant(1 + number % 6)
     attempt = 0
     while True:
         rng = np.random.default_rng([number, attempt])

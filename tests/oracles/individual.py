@@ -114,6 +114,80 @@ class CoinAfterPurchase:
         return stay * poisson + dropout * (1 - dropout) ** (n - 1) * gammainc(n, rate * t)
 
 
+class RegularCoin:
+    """A purchase takes k stages that pass at a rate of the customer's own; then the coin.
+
+    Purchases so far were evenly spaced. How many stages have passed since the last one is a trait
+    too: it decides the future.
+    """
+
+    def __init__(self, *, first_coin: bool) -> None:
+        self.first_coin = first_coin
+
+    def traits(self, parameters: Any) -> tuple[Any, np.ndarray]:
+        rate, rate_weight = gamma_axis(parameters.r, parameters.alpha)
+        # beyond, neither prior nor any posterior that is looked at has weight
+        some = rate < 200.0 / parameters.alpha
+        rate, rate_weight = rate[some], rate_weight[some]
+        dropout, dropout_weight = beta_axis(parameters.a, parameters.b)
+        stage = np.arange(parameters.k)
+        return (stage, rate, dropout), np.multiply.outer(rate_weight, dropout_weight)
+
+    def _seen(self, traits: Any, x: float, t_x: float) -> np.ndarray:
+        stage, rate, _ = traits
+        k = len(stage)
+        if x == 0:
+            return np.ones_like(rate)
+        gap = t_x / x
+        log_density = k * np.log(rate) + (k - 1) * np.log(gap) - rate * gap - gammaln(k)
+        return np.exp(x * log_density)
+
+    def alive(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        stage, rate, dropout = traits
+        silent = rate * (T - t_x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_passed = np.where(stage[:, None] > 0, stage[:, None] * np.log(silent), 0.0)
+        passed = np.exp(log_passed - silent - gammaln(stage[:, None] + 1.0))
+        stays = (1 - dropout) ** (x + self.first_coin)
+        return np.multiply.outer(passed * self._seen(traits, x, t_x), stays)
+
+    def dead(self, traits: Any, x: float, t_x: float, T: float) -> np.ndarray:
+        _, rate, dropout = traits
+        coins = x + self.first_coin
+        if coins == 0:
+            return np.zeros((len(rate), len(dropout)))
+        gone = dropout * (1 - dropout) ** (coins - 1)
+        return np.multiply.outer(self._seen(traits, x, t_x), gone)
+
+    def _at_least(self, traits: Any, n: np.ndarray, t: float) -> np.ndarray:
+        """P(time for n purchases), shape (stages, rates, len(n))."""
+        stage, rate, _ = traits
+        needed = n * len(stage) - stage[:, None, None]
+        return np.where(n > 0, gammainc(np.maximum(needed, 1.0), rate[:, None] * t), 1.0)
+
+    def _most(self, traits: Any, t: float) -> int:
+        longest = float(traits[1].max()) * t
+        return int((longest + 12.0 * np.sqrt(longest) + 40.0) / len(traits[0])) + 2
+
+    def survival(self, traits: Any, t: float) -> np.ndarray:
+        m = np.arange(self._most(traits, t))
+        at_least = self._at_least(traits, m.astype(float), t)
+        exactly = -np.diff(at_least, axis=-1)
+        return exactly @ (1 - traits[2]) ** m[:-1, None]
+
+    def expected_purchases(self, traits: Any, t: float) -> np.ndarray:
+        m = np.arange(1, self._most(traits, t))
+        return self._at_least(traits, m.astype(float), t) @ (1 - traits[2]) ** (m[:, None] - 1)
+
+    def pmf(self, traits: Any, n: int, t: float) -> np.ndarray:
+        dropout = traits[2]
+        at_least = self._at_least(traits, np.array([n, n + 1.0]), t)
+        exactly = np.multiply.outer(at_least[..., 0] - at_least[..., 1], (1 - dropout) ** n)
+        if n == 0:
+            return exactly
+        return exactly + np.multiply.outer(at_least[..., 0], dropout * (1 - dropout) ** (n - 1))
+
+
 class NeverLeaves:
     """Poisson purchases, for ever (NBD)."""
 

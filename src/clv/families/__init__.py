@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,12 @@ def names() -> tuple[str, ...]:
     return tuple(
         module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
     )
+
+
+def chosen(family: Any, options: Mapping[str, Any]) -> Any:
+    """The variant of a family that these options name; the family itself if it has none."""
+    variants = getattr(family, "VARIANTS", None)
+    return family if variants is None else family.variant(options[variants.name])
 
 
 def find(name: str) -> Any:

@@ -232,22 +232,14 @@ def log_likelihood_derivatives(
     gradient[0] += dot(s.more_than, 1 / z)
     hessian[0, 0] -= dot(s.more_than, z**-2)
 
-    # ln B(a, b+coins) - ln B(a, b), as logs of one coin after another
-    zb = b + np.arange(len(s.coins_more_than), dtype=np.float64)
-    zab = zb + a
-    value -= dot(s.coins_more_than, np.log1p(a / zb))
-    gradient[2] -= dot(s.coins_more_than, 1 / zab)
-    gradient[3] += dot(s.coins_more_than, a / (zb * zab))
-    curvature = dot(s.coins_more_than, zab**-2)
-    hessian[2, 2] += curvature
-    hessian[2, 3] += curvature
-    hessian[3, 3] -= dot(s.coins_more_than, a * (zb + zab) / (zb * zab) ** 2)
+    value += coins_survived(a, b, s.coins_more_than, gradient, hessian)
 
     x, T, weights = s.exposure
-    value += _exposure(r, alpha, x, T, weights, gradient, hessian)
+    value += exposure(r, alpha, x, T, weights, gradient, hessian)
 
     # dropout row by row; what a coin contributes takes few values
-    log_odds_of_coin, in_b = np.log(a) - np.log(zb), -1 / zb
+    survivors = b + np.arange(len(s.coins_more_than), dtype=np.float64)
+    log_odds_of_coin, in_b = np.log(a) - np.log(survivors), -1 / survivors
     for rows in blocks(len(s.x)):
         coin = s.last_coin[rows]
         value += _dropout(
@@ -264,7 +256,20 @@ def log_likelihood_derivatives(
     return value, gradient, hessian + np.triu(hessian, 1).T
 
 
-def _exposure(
+def coins_survived(a: float, b: float, more_than: Array, gradient: Array, hessian: Array) -> float:
+    """``ln B(a, b+coins) - ln B(a, b)``, as logs of one coin after another, and derivatives."""
+    zb = b + np.arange(len(more_than), dtype=np.float64)
+    zab = zb + a
+    gradient[2] -= dot(more_than, 1 / zab)
+    gradient[3] += dot(more_than, a / (zb * zab))
+    curvature = dot(more_than, zab**-2)
+    hessian[2, 2] += curvature
+    hessian[2, 3] += curvature
+    hessian[3, 3] -= dot(more_than, a * (zb + zab) / (zb * zab) ** 2)
+    return -dot(more_than, np.log1p(a / zb))
+
+
+def exposure(
     r: float, alpha: float, x: Array, T: Array, weights: Array, gradient: Array, hessian: Array
 ) -> float:
     """``-r ln(1 + T/alpha) - x ln(alpha + T)``, its derivatives added to the upper triangle."""

@@ -13,11 +13,15 @@ Conventions
 * Optional members are found with `getattr`; what is absent is derived from the rest:
   ``log_likelihood_derivatives`` with ``sufficient_statistics`` for a quick fit,
   ``row_derivatives`` likewise for one with covariates, ``remarks``, ``alive_at``,
-  ``expected_purchases_ever``, and ``COVARIATES``, without which a model takes none.
+  ``expected_purchases_ever``, ``COVARIATES``, without which a model takes none,
+  ``HISTORY``, if the likelihood looks at more than a `PurchaseHistory`, and
+  ``discounted_purchases(state, t, delta)`` and ``discounted_time(state, t, delta)``.
 * A family with ``WHOLE_TIMES = True`` counts opportunities: tables and horizons with other times
   are refused, a part of an opportunity does not count, and instead of ``time_scale`` it has
   ``discounted_purchases(state, t, delta)`` and ``discounted_time(state, t, delta)``, sums where
   others are integrals.
+* A file may hold a model for each whole number: then ``VARIANTS`` names the number, and
+  ``variant(number)`` is a family.
 
 A file whose name does not begin with an underscore is found by itself
 (`clv.families.find`); nothing has to be registered.
@@ -51,6 +55,14 @@ class Moves(NamedTuple):
     parameters: Mapping[str, int]  #: those that are moved, and the sign
     figure: Callable[[Any], Any]  #: what that changes for customers, from the parameters
     reading: str  #: in words, with {factor} by which the figure changes, {before} and {after}
+
+
+class Variants(NamedTuple):
+    """A whole number that chooses among versions of a model, from 1 on; estimated, or given."""
+
+    name: str  #: such as "k"
+    meaning: str
+    largest: int  #: the search does not go beyond
 
 
 class Paths(NamedTuple):

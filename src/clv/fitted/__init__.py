@@ -1,6 +1,7 @@
 """What a fit returns: frozen, small, and able to predict for any table in its time unit."""
 
 from clv.fitted.base import Fitted
+from clv.fitted.intervals import with_intervals
 from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases, Rows
 from clv.fitted.spend import FittedSpend, spend_columns
 from clv.fitted.time_varying import FittedTimeVarying, timeline
@@ -14,4 +15,5 @@ __all__ = [
     "Rows",
     "spend_columns",
     "timeline",
+    "with_intervals",
 ]

@@ -95,7 +95,7 @@ class Fitted:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Parameter values by name.
+        """Parameter values by name; the whole number of a model that has one comes first.
 
         With covariates: those of a customer with 0 in every number and the base level of every
         text; see `coefficients`.
@@ -103,13 +103,24 @@ class Fitted:
         moved = self.user_logs(self.estimates) - np.log(self.estimates)  # 0 without covariates
         with np.errstate(over="ignore"):
             values = self.estimates * np.exp(moved)
-        return dict(zip(self.family.PARAMETERS, values.tolist(), strict=False))
+        return {**self.variant, **dict(zip(self.family.PARAMETERS, values.tolist(), strict=False))}
+
+    @property
+    def variant(self) -> dict[str, int]:
+        """The whole number of a model that has one, such as k; {} of others."""
+        variants = getattr(self.family, "VARIANTS", None)
+        return {} if variants is None else {variants.name: self.options[variants.name]}
+
+    @property
+    def degrees(self) -> int:
+        """Number of estimated parameters, an estimated whole number and coefficients included."""
+        return len(self.estimates) + sum(bool(self.options[f"{n}_estimated"]) for n in self.variant)
 
     @property
     def covariance(self) -> Array:
         """Covariance of the parameters (delta method from their logarithms), shape (k, k)."""
         k = len(self.family.PARAMETERS)
-        values = np.array(list(self.parameters.values()))
+        values = np.array([self.parameters[name] for name in self.family.PARAMETERS])
         known = np.where(self.user_determined[:k], values, np.nan)
         return np.asarray(self.user_covariance[:k, :k] * np.outer(known, known))
 
@@ -123,12 +134,12 @@ class Fitted:
     @property
     def aic(self) -> float:
         """Akaike's criterion, ``2 k - 2 lnL``."""
-        return 2 * len(self.estimates) - 2 * self.log_likelihood
+        return 2 * self.degrees - 2 * self.log_likelihood
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion, ``k ln(customers) - 2 lnL``."""
-        return len(self.estimates) * math.log(self.n_customers) - 2 * self.log_likelihood
+        return self.degrees * math.log(self.n_customers) - 2 * self.log_likelihood
 
     def at(self, parameters: Array) -> Self:
         """The same model at other parameter values, shape (k,), without uncertainty."""
@@ -144,13 +155,18 @@ class Fitted:
         low, high = np.exp(np.quantile(self.user_logs(self.draws), [0.05, 0.95], axis=0))
         k, known = len(self.family.PARAMETERS), self.user_determined
         rows = {
-            "estimate": list(self.parameters.values()),
+            "estimate": [self.parameters[name] for name in self.family.PARAMETERS],
             "standard_error": list(self.standard_errors.values()),
             "low": np.where(known, low, np.nan)[:k],
             "high": np.where(known, high, np.nan)[:k],
             "meaning": [p.meaning for p in self.family.PARAMETERS.values()],
         }
         table = pd.DataFrame(rows, index=pd.Index(list(self.family.PARAMETERS), name="parameter"))
+        for name, number in self.variant.items():
+            whole = pd.DataFrame(
+                {"estimate": float(number), "meaning": self.family.VARIANTS.meaning}, index=[name]
+            )
+            table = pd.concat([whole, table])[list(table.columns)].rename_axis("parameter")
         if self.design is None:
             return table
         more = self.coefficients

@@ -255,7 +255,7 @@ class FittedPurchases(Fitted):
         Returns
         -------
         PurchaseHistory
-            Arrays of shape (n,).
+            Arrays of shape (n,); of models that look at intervals, with ``sum_log_intervals``.
         """
         from clv.numerics.sampling import simulate_histories
 
@@ -266,7 +266,9 @@ class FittedPurchases(Fitted):
         else:
             matrix = self.matrix_of_one(covariates)
         parameters = self.parameters_at(self.estimates, matrix)
-        return simulate_histories(self.family, parameters, np.asarray(T, dtype=np.float64), seed)
+        ages = np.asarray(T, dtype=np.float64)
+        history: PurchaseHistory = simulate_histories(self.family, parameters, ages, seed)
+        return history
 
     def check_table(self, rfm: RFM) -> None:
         """Refuse what is not a table, another time unit, and ages where opportunities count."""

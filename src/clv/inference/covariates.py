@@ -36,6 +36,7 @@ class CovariateFit(NamedTuple):
     design: Design | None
     estimate: Estimate
     notes: tuple[str, ...]
+    variant: int | None = None  #: of a family that has several
 
 
 def maximize_with_covariates(

@@ -73,6 +73,7 @@ def maximize(
     history: Any,
     weights: Array,
     scales: Mapping[str, float],
+    near: Array | None = None,
 ) -> Estimate:
     """Fit a family to weighted rows.
 
@@ -86,6 +87,9 @@ def maximize(
         Shape (n,): how many customers each row stands for.
     scales
         A typical value for each unit that parameters have ("time", "money").
+    near
+        Parameters (k,) to start from, where the maximum is all but known: then no others are
+        tried, but the typical ones.
 
     Raises
     ------
@@ -95,7 +99,9 @@ def maximize(
     units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
     objective = _objective(family, history, weights, units)
     points = _starting_points(len(units))
-    if len(weights) > LARGE:
+    if near is not None:
+        points = [np.clip(np.log(near / units), -WALL, WALL), points[0]]
+    elif len(weights) > LARGE:
         points = points[:STARTS_OF_LARGE]
     starts = len(points)
     for size, kept in SUBSAMPLES:

@@ -19,6 +19,19 @@ class PurchaseHistory(NamedTuple):
         return PurchaseHistory(*(field[rows] for field in self))
 
 
+class IntervalHistory(NamedTuple):
+    """A `PurchaseHistory` that also tells how regular the purchases were."""
+
+    frequency: Array  #: x: repeat purchases
+    recency: Array  #: t_x: age at the last purchase
+    T: Array  #: age at the end of the observation
+    sum_log_intervals: Array  #: sum of ln(interval between successive purchases)
+
+    def take(self, rows: Any) -> IntervalHistory:
+        """The chosen rows."""
+        return IntervalHistory(*(field[rows] for field in self))
+
+
 class SpendHistory(NamedTuple):
     """How much customers spent. Every field has shape (n,), in the table's currency."""
 

@@ -55,6 +55,7 @@ def discounted_purchases(
     horizon: ArrayLike | None,
     delta: ArrayLike,
     scale: ArrayLike,
+    angle: float = np.pi,
 ) -> Array:
     """Discounted expectation, the integral of exp(-delta t) dF(t) over (0, horizon].
 
@@ -69,6 +70,8 @@ def discounted_purchases(
         Continuous discount rate per unit of time, not negative.
     scale : array_like
         Time around which F bends, positive.
+    angle : float
+        F is smooth in ln(1 + t / scale) as long as the imaginary part of that is smaller.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def discounted_purchases(
     end, delta, scale = _checked(horizon, delta, scale)
     if not delta.any():
         return np.asarray(cumulative(end[np.newaxis])[0])
-    last, integral = _last_and_integral(cumulative, end, delta, scale)
+    last, integral = _last_and_integral(cumulative, end, delta, scale, angle)
     return np.asarray(np.exp(-delta * end) * last + delta * integral)
 
 
@@ -104,6 +107,7 @@ def discounted_time(
     horizon: ArrayLike | None,
     delta: ArrayLike,
     scale: ArrayLike,
+    angle: float = np.pi,
 ) -> Array:
     """Discounted time alive, the integral of exp(-delta t) G(t) over (0, horizon].
 
@@ -115,17 +119,17 @@ def discounted_time(
     >>> discounted_time(lambda t: 1.0 / (1.0 + t), 10.0, 0.0, 1.0).round(9).item()  # ln 11
     2.397895273
     """
-    return _last_and_integral(survival, *_checked(horizon, delta, scale))[1]
+    return _last_and_integral(survival, *_checked(horizon, delta, scale), angle)[1]
 
 
-def node_count(width: ArrayLike, decay: ArrayLike) -> int:
+def node_count(width: ArrayLike, decay: ArrayLike, angle: float = np.pi) -> int:
     """Gauss-Legendre nodes that integrate exp(-decay (e^w - 1)) f(w) over [0, width] to 1e-10.
 
     Parameters
     ----------
     width, decay : array_like
         Not negative, broadcast against each other; the count serves all of them. f is analytic
-        for abs(Im w) < pi.
+        for abs(Im w) < `angle`.
 
     Examples
     --------
@@ -136,7 +140,7 @@ def node_count(width: ArrayLike, decay: ArrayLike) -> int:
     if not width.size:
         return 1
     most = {int(v.argmax()) for v in (width, decay, decay * np.expm1(width))}
-    return max(_node_count(float(width[i]), float(decay[i])) for i in most)
+    return max(_node_count(float(width[i]), float(decay[i]), angle) for i in most)
 
 
 def _checked(
@@ -160,11 +164,11 @@ def _checked(
 
 
 def _last_and_integral(
-    function: Callable[[Array], Array], end: Array, delta: Array, scale: Array
+    function: Callable[[Array], Array], end: Array, delta: Array, scale: Array, angle: float
 ) -> tuple[Array, Array]:
     """Function at the end, and the integral of exp(-delta t) times the function up to there."""
     width = np.log1p(end / scale)
-    nodes, weights = gauss_legendre(node_count(width, delta * scale + _OWN_DECAY))
+    nodes, weights = gauss_legendre(node_count(width, delta * scale + _OWN_DECAY, angle))
     w = np.multiply.outer(np.append(nodes, 1.0), width)  # the end is one more node
     time = scale * np.expm1(w)
     value = np.asarray(function(time))
@@ -173,12 +177,12 @@ def _last_and_integral(
 
 
 @lru_cache(maxsize=4096)
-def _node_count(width: float, decay: float) -> int:
+def _node_count(width: float, decay: float, angle: float) -> int:
     if width <= 0.0:
         return 1
     # n nodes leave max(integrand) exp(-2 n mu), the maximum over the ellipse of parameter mu
-    mu = np.linspace(0.02, 1.0, 50)[:, np.newaxis] * min(np.arcsinh(2.0 * np.pi / width), 6.0)
-    angle = np.linspace(0.0, np.pi, 91)
-    w = 0.5 * width * (1.0 + np.cosh(mu) * np.cos(angle) + 1j * np.sinh(mu) * np.sin(angle))
+    mu = np.linspace(0.02, 1.0, 50)[:, np.newaxis] * min(np.arcsinh(2.0 * angle / width), 6.0)
+    turn = np.linspace(0.0, np.pi, 91)
+    w = 0.5 * width * (1.0 + np.cosh(mu) * np.cos(turn) + 1j * np.sinh(mu) * np.sin(turn))
     growth = (-decay * np.expm1(w).real).max(axis=1, initial=0.0)
     return int(np.ceil(((_ACCURACY + growth) / (2.0 * mu[:, 0])).min())) + 2

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.numerics.backend import Array
-from clv.numerics.histories import PurchaseHistory
+from clv.numerics.histories import IntervalHistory, PurchaseHistory
 
 
 def first_order_statistics(
@@ -51,7 +51,54 @@ def first_order_statistics(
     return np.asarray((running - np.repeat(before, kept_flat)) * np.repeat(scale, kept_flat))
 
 
-def simulate_histories(family: Any, parameters: Any, T: Array, seed: int) -> PurchaseHistory:
+def every_kth_order_statistic(
+    k: int,
+    passed: npt.NDArray[np.int64],
+    arrivals: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.int64],
+    horizon: Any,
+    rng: np.random.Generator,
+) -> Array:
+    """Times of every k-th of `arrivals` uniform times on (0, horizon), path by path.
+
+    Parameters
+    ----------
+    k
+        Arrivals from one time to the next.
+    passed
+        How many arrivals there were before 0, so that the first time is that of the
+        ``k - passed``-th; any shape.
+    arrivals
+        How many arrivals each path has; same shape.
+    kept
+        How many times, the earliest, are wanted; same shape, ``k kept <= arrivals + passed``.
+    horizon
+        End of the interval; a number, or something that broadcasts to that shape.
+
+    Returns
+    -------
+    Array
+        Shape (kept.sum(),): the times of the first path, then of the second, ...
+
+    Notes
+    -----
+    As in `first_order_statistics`, the k exponentials between two times drawn as one gamma.
+    """
+    kept_flat, passed_flat = kept.reshape(-1), passed.reshape(-1)
+    ends = np.cumsum(kept_flat)
+    stages = np.full(int(kept_flat.sum()), float(k))
+    some = kept_flat > 0
+    stages[(ends - kept_flat)[some]] -= passed_flat[some]
+    used = np.where(some, k * kept_flat - passed_flat, 0)
+    rest = rng.standard_gamma(arrivals.reshape(-1) - used + 1.0)
+    running = np.cumsum(rng.standard_gamma(stages))
+    before = np.concatenate(([0.0], running))[ends - kept_flat]
+    sums = np.concatenate(([0.0], running))[ends] - before
+    scale = np.broadcast_to(horizon, kept.shape).reshape(-1) / (sums + rest)
+    return np.asarray((running - np.repeat(before, kept_flat)) * np.repeat(scale, kept_flat))
+
+
+def simulate_histories(family: Any, parameters: Any, T: Array, seed: int) -> Any:
     """Simulate new customers of a purchase family up to their ages.
 
     Parameters
@@ -69,6 +116,7 @@ def simulate_histories(family: Any, parameters: Any, T: Array, seed: int) -> Pur
     -------
     PurchaseHistory
         Repeat purchases, age at the last of them (0 if there is none), and `T`; shape (n,).
+        If the family's histories tell the intervals, an `IntervalHistory`.
     """
     rng = np.random.default_rng(seed)
     alive, state = family.new_customer(parameters)
@@ -76,6 +124,26 @@ def simulate_histories(family: Any, parameters: Any, T: Array, seed: int) -> Pur
     kept = rng.random(T.shape) < alive
     last = np.concatenate(([0.0], times))[np.cumsum(counts)]
     frequency = np.where(kept, counts, 0)
-    return PurchaseHistory(
+    history = PurchaseHistory(
         frequency.astype(np.float64), np.where(frequency > 0, last, 0.0), T.copy()
     )
+    if getattr(family, "HISTORY", PurchaseHistory) is not IntervalHistory:
+        return history
+    total = np.concatenate(([0.0], np.cumsum(np.log(intervals(counts, times)))))
+    ends = np.cumsum(counts)
+    sums = total[ends] - total[ends - counts]
+    return IntervalHistory(*history, np.where(kept, sums, 0.0))
+
+
+def intervals(counts: npt.NDArray[np.int64], times: Array) -> Array:
+    """Times since the purchase before, of paths that begin with a purchase at 0.
+
+    Examples
+    --------
+    >>> intervals(np.array([2, 0, 1]), np.array([1.0, 4.0, 2.5])).tolist()
+    [1.0, 3.0, 2.5]
+    """
+    since = np.diff(times, prepend=0.0)
+    starts = (np.cumsum(counts) - counts)[counts > 0]
+    since[starts] = times[starts]
+    return since
