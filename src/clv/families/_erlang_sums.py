@@ -73,7 +73,7 @@ def log_likelihood_derivatives(
             k * s.x[rows],
             s.t_x[rows],
             s.T[rows],
-            s.last_coin[rows] + 1.0,
+            s.last_coin[rows].astype(np.float64) + 1.0,
             s.weights[rows],
             gradient,
             hessian,
