@@ -172,11 +172,11 @@ def test_known_effects_are_recovered(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_known_effects_are_recovered_at_the_nominal_rate(name: str) -> None:
-    """99.73 % within 3 standard errors, 90 % within 1.645; fits are a thousand customers each."""
-    off = recovery(name, range(200), 3_000)
-    assert len(off) >= 190
+    """99.73 % within 3 standard errors, 90 % within 1.645; of 3,000 customers each."""
+    off = recovery(name, range(120), 3_000)
+    assert len(off) >= 114
     assert (np.abs(off) < 3).mean() > 0.99
-    assert (np.abs(off) < 1.645).mean() == pytest.approx(0.9, abs=0.02)
+    assert (np.abs(off) < 1.645).mean() == pytest.approx(0.9, abs=0.03)
     assert np.abs(off.mean(axis=0)).max() < 0.3
 
 
