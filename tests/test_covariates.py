@@ -484,3 +484,47 @@ def test_an_unseen_level_is_refused_by_name(rfm: RFM, fits: dict[str, FittedPurc
     text = rfm.with_covariates(known.assign(visits="many"), ["channel", "visits"])
     with pytest.raises(DataError, match=r"'fax'|visits holds texts"):
         fits["bg_nbd"].expected_purchases(text, 26)
+
+
+def test_pictures_take_them(rfm: RFM, fits: dict[str, FittedPurchases]) -> None:
+    import matplotlib.pyplot as plt
+
+    from clv.plots import numbers
+
+    fitted, nbd = fits["pareto_nbd"], clv.NBDModel().fit(rfm)
+    seen = numbers.frequencies(rfm, [fitted, nbd])
+    assert seen.expected["Pareto/NBD"].sum() == pytest.approx(len(rfm))
+    off = np.abs(seen.expected["Pareto/NBD"] - seen.actual).sum()
+    assert off < 0.1 * len(rfm)
+    web = {"channel": "web", "visits": 3}
+    grid = numbers.probability_alive_grid(
+        fitted, np.array([0, 2]), np.array([0.0, 20.0]), 40.0, web
+    )
+    alone = numbers.probability_alive_grid(
+        plain_of(fitted, web), np.array([0, 2]), np.array([0.0, 20.0]), 40.0
+    )
+    np.testing.assert_allclose(grid, alone, rtol=1e-10)
+    with pytest.raises(DataError, match="a value for each of channel, visits"):
+        clv.plots.probability_alive_matrix(fitted, T=40.0)
+    clv.plots.probability_alive_matrix(fitted, T=40.0, covariates=web)
+    clv.plots.retention_curve(fitted, until=40, points=5, covariates=web)
+    plt.close("all")
+
+
+def test_purchases_over_time_are_followed() -> None:
+    lines = clv.datasets.load_cdnow()
+    first = lines.sort_values("date").drop_duplicates("customer_id")
+    customers = first[["customer_id"]].assign(many=first["quantity"] > 2)
+    transactions = clv.read_transactions(lines)
+    rfm = clv.rfm_summary(
+        transactions, calibration_period_end="1997-09-30", observation_period_end="1998-06-30"
+    ).with_covariates(customers, ["many"])
+    plain = clv.BetaGeoModel().fit(rfm)
+    fitted = clv.BetaGeoModel(["many"]).fit(rfm)
+    from clv.plots import numbers
+
+    found = numbers.tracking(transactions, rfm, [plain, fitted])
+    without, with_them = found.expected.values()
+    assert with_them.sum() == pytest.approx(without.sum(), rel=0.03)
+    each = fitted.expected_purchases_new_customer(rfm.array("T"), covariates=rfm)
+    assert each.sum() == pytest.approx(rfm.array("frequency").sum(), rel=0.05)

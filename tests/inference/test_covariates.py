@@ -151,7 +151,7 @@ def recovery(name: str, seeds: range, n: int) -> np.ndarray:
     """Errors of all estimates, in standard errors: shape (data sets that have a maximum, K)."""
     found = []
     for seed in seeds:
-        result = fit(oracle.customers(name, n, seed))
+        result = fit(oracle.customers(name, n, seed, whole_days=False))
         if not result.estimate.convergence.converged:
             assert result.estimate.convergence.boundary
             continue
@@ -177,7 +177,7 @@ def test_known_effects_are_recovered_at_the_nominal_rate(name: str) -> None:
     assert len(off) >= 114
     assert (np.abs(off) < 3).mean() > 0.99
     assert (np.abs(off) < 1.645).mean() == pytest.approx(0.9, abs=0.03)
-    assert np.abs(off.mean(axis=0)).max() < 0.3
+    assert np.abs(off.mean(axis=0)).max() < 0.35
 
 
 @pytest.mark.parametrize("name", FAMILIES)

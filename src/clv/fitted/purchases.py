@@ -172,7 +172,7 @@ class FittedPurchases(Fitted):
         horizon: Any,
         rfm: RFM | None = None,
         *,
-        covariates: Mapping[str, Any] | None = None,
+        covariates: Mapping[str, Any] | RFM | None = None,
     ) -> Array:
         """P(n purchases within the horizon).
 
@@ -186,7 +186,8 @@ class FittedPurchases(Fitted):
         rfm
             Without it: for a new customer, from the first purchase on (not counting it).
         covariates
-            Of the new customer, by name, where the model has any.
+            Of the new customer, by name, where the model has any. Or a table: new customers like
+            each of its rows, along the last axis.
         """
         n = np.asarray(n)
         if np.any(n < 0) or np.any(n != np.floor(n)):
@@ -218,12 +219,12 @@ class FittedPurchases(Fitted):
         return np.asarray(self.average(pmf, rows.matrix)[inverse])
 
     def expected_purchases_new_customer(
-        self, horizon: Any, *, covariates: Mapping[str, Any] | None = None
+        self, horizon: Any, *, covariates: Mapping[str, Any] | RFM | None = None
     ) -> Array:
         """E[X(t)]: expected repeat purchases within the horizon after the first purchase.
 
         `horizon` may be an array of times in the model's unit; `covariates` gives the customer's
-        values by name where the model has any.
+        values by name where the model has any, or a table: one customer like each of its rows.
         """
         t = self._times(horizon)
         return self._new(
@@ -231,7 +232,7 @@ class FittedPurchases(Fitted):
         )
 
     def survival_new_customer(
-        self, horizon: Any, *, covariates: Mapping[str, Any] | None = None
+        self, horizon: Any, *, covariates: Mapping[str, Any] | RFM | None = None
     ) -> Array:
         """P(alive a time `horizon` after the first purchase); an array of times is allowed."""
         t = self._times(horizon)
@@ -291,9 +292,14 @@ class FittedPurchases(Fitted):
     def _new(
         self,
         function: Callable[[Array, Any], Array],
-        covariates: Mapping[str, Any] | None,
+        covariates: Mapping[str, Any] | RFM | None,
     ) -> Array:
-        matrix = self.matrix_of_one(covariates)
+        if isinstance(covariates, RFM):
+            self.check_table(covariates)
+            numbers = {name: covariates.numbers(name) for name in self.covariates}
+            matrix = self.matrix_of(covariates, numbers)
+        else:
+            matrix = self.matrix_of_one(covariates)
         return self.average(lambda p: function(*self.family.new_customer(p)), matrix)
 
     def rows_of(self, rfm: RFM) -> Rows:

@@ -125,7 +125,7 @@ class FittedTimeVarying(FittedPurchases):
         horizon: Any,
         rfm: RFM | None = None,
         *,
-        covariates: Mapping[str, Any] | None = None,
+        covariates: Mapping[str, Any] | RFM | None = None,
     ) -> Array:
         """P(n purchases within the horizon); see `FittedPurchases.purchase_count_pmf`.
 
@@ -137,13 +137,13 @@ class FittedTimeVarying(FittedPurchases):
             return super().purchase_count_pmf(n, horizon, rfm)
 
     def expected_purchases_new_customer(
-        self, horizon: Any, *, covariates: Mapping[str, Any] | None = None
+        self, horizon: Any, *, covariates: Mapping[str, Any] | RFM | None = None
     ) -> Array:
         """E[X(t)] of a new customer whose covariates stay as given."""
         return self._unchanging.expected_purchases_new_customer(horizon, covariates=covariates)
 
     def survival_new_customer(
-        self, horizon: Any, *, covariates: Mapping[str, Any] | None = None
+        self, horizon: Any, *, covariates: Mapping[str, Any] | RFM | None = None
     ) -> Array:
         """P(alive) of a new customer whose covariates stay as given."""
         return self._unchanging.survival_new_customer(horizon, covariates=covariates)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clv.errors import DataError
+from clv.tables._frame import Table
 from clv.units import DAYS_PER_UNIT
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from clv.fitted import FittedPurchases
     from clv.tables.rfm import RFM
     from clv.tables.transactions import Transactions
+
+#: Customers, at most, whose covariates a mean is taken over.
+_CUSTOMERS = 1_000
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -145,9 +150,7 @@ def tracking(
     for title, model in by_title(models).items():
         model.check_table(rfm)
         ages = np.arange(days) / DAYS_PER_UNIT[model.time_unit]
-        total = expected_repeat_purchases(
-            daily.newcomers, np.asarray(model.expected_purchases_new_customer(ages))
-        )
+        total = expected_repeat_purchases(daily.newcomers, _new_customer(model, rfm, ages))
         expected[title] = per_period(np.diff(total, prepend=0.0), days_per_period)
     cut = rfm.calibration_period_end
     return Tracking(
@@ -157,6 +160,18 @@ def tracking(
         cut_day=None if cut is None else day_number(cut),
         customers=len(rfm),
         days_per_period=days_per_period,
+    )
+
+
+def _new_customer(model: FittedPurchases, rfm: RFM, ages: Floats) -> Floats:
+    """Expected repeat purchases by age: with covariates, the mean over customers of the table."""
+    if not model.covariates:
+        return np.asarray(model.expected_purchases_new_customer(ages))
+    some = np.unique(np.linspace(0, len(rfm) - 1, _CUSTOMERS).astype(np.int64))
+    columns = {name: rfm.values(name)[some] for name in rfm.columns}
+    like = replace(rfm, **Table.parts(columns, like=rfm))
+    return np.array(
+        [model.expected_purchases_new_customer(age, covariates=like).mean() for age in ages]
     )
 
 
@@ -198,9 +213,14 @@ def frequencies(
     ages = rfm.distinct("T")
     expected = {}
     for title, model in by_title(models).items():
-        pmf = np.array(model.purchase_count_pmf(counts[:, None], ages.columns[0]))
+        if model.covariates:
+            times, weights = rfm.array("T"), np.ones(len(rfm))
+            pmf = np.array(model.purchase_count_pmf(counts[:, None], times, covariates=rfm))
+        else:
+            times, weights = ages.columns[0], ages.weights
+            pmf = np.array(model.purchase_count_pmf(counts[:, None], times))
         pmf[-1] = np.maximum(0.0, 1.0 - pmf[:-1].sum(axis=0))  # that many or more
-        expected[title] = pmf @ ages.weights
+        expected[title] = pmf @ weights
     return Frequencies(
         counts, np.bincount(observed, minlength=most + 1).astype(np.float64), expected
     )
@@ -272,12 +292,16 @@ def calibration(
 
 
 def probability_alive_grid(
-    model: FittedPurchases, frequency: Integers, recency: Floats, T: float
+    model: FittedPurchases,
+    frequency: Integers,
+    recency: Floats,
+    T: float,
+    covariates: Mapping[str, Any] | None = None,
 ) -> Floats:
     """P(alive) of customers of age `T`, shape (len(recency), len(frequency)).
 
-    nan where no customer can be: a single purchase has recency 0, and repeat purchases have a
-    recency above it.
+    `covariates` are those of all of them, by name, where the model has any. nan where no customer
+    can be: a single purchase has recency 0, and repeat purchases have a recency above it.
     """
     import pyarrow as pa
 
@@ -294,7 +318,13 @@ def probability_alive_grid(
         }
     )
     grid = np.full(x.shape, np.nan)
-    grid[possible] = model.probability_alive(rfm_table(customers, time_unit=model.time_unit))
+    model.matrix_of_one(covariates)  # says what is missing
+    table = rfm_table(customers, time_unit=model.time_unit)
+    if covariates:
+        given = {name: [value] * len(table) for name, value in covariates.items()}
+        ids = customers.column("customer_id")
+        table = table.with_covariates(pa.table({"customer_id": ids, **given}), list(given))
+    grid[possible] = model.probability_alive(table)
     return grid
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,6 +180,7 @@ def probability_alive_matrix(
     *,
     T: float,
     max_frequency: int = 20,
+    covariates: Mapping[str, Any] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """P(alive) over the number of repeat purchases and the age at the last one.
@@ -192,6 +193,8 @@ def probability_alive_matrix(
         Age of the customers shown, in the model's time unit.
     max_frequency
         The most repeat purchases shown.
+    covariates
+        Of the customers shown, by name, where the model has any.
     ax
         Where to draw; None makes a new figure.
 
@@ -203,7 +206,7 @@ def probability_alive_matrix(
     """
     counts = np.arange(max_frequency + 1)
     times = np.linspace(0.0, T, 81)
-    grid = numbers.probability_alive_grid(model, counts, times, T)
+    grid = numbers.probability_alive_grid(model, counts, times, T, covariates)
     grid[:, 0] = grid[0, 0]
     ax = _axes.prepare(ax, height=4.6)
     ax.grid(visible=False)
@@ -241,6 +244,7 @@ def retention_curve(
     until: float | str,
     by: Any = None,
     points: int = 53,
+    covariates: Mapping[str, Any] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Share of customers still alive by age, beside the share seen buying after it.
@@ -257,6 +261,8 @@ def retention_curve(
         Groups: the name of a column of the table, or one label per customer.
     points
         Number of ages.
+    covariates
+        Of new customers, by name, where the model has any and there is no table.
     ax
         Where to draw; None makes a new figure.
 
@@ -266,7 +272,7 @@ def retention_curve(
     """
     from clv.retention import retention_curve as compute
 
-    curve = compute(model, rfm, until=until, by=by, points=points)
+    curve = compute(model, rfm, until=until, by=by, points=points, covariates=covariates)
     ax = _axes.prepare(ax)
     groups = curve.values("group")
     names = list(dict.fromkeys(groups.tolist()))
