@@ -47,16 +47,16 @@ def test_the_truth_is_recovered() -> None:
 
 @pytest.mark.slow
 def test_the_truth_is_recovered_at_the_nominal_rate() -> None:
-    sets = 40
+    sets = 24
     z = np.array(
         [
-            standardised(fit(*timeline(world(600, 80, NUMBERS, PURCHASE, DROPOUT, seed)), BOTH))
+            standardised(fit(*timeline(world(500, 60, NUMBERS, PURCHASE, DROPOUT, seed)), BOTH))
             for seed in range(100, 100 + sets)
         ]
     )
-    assert np.mean(np.abs(z) < 3.0) > 0.985
+    assert np.mean(np.abs(z) < 3.0) > 0.98
     assert np.abs(z.mean(axis=0)).max() < 4.5 / np.sqrt(sets)
-    assert ((z.std(axis=0) > 0.65) & (z.std(axis=0) < 1.45)).all()
+    assert ((z.std(axis=0) > 0.6) & (z.std(axis=0) < 1.5)).all()
 
 
 def test_covariates_of_zeros_leave_the_plain_fit() -> None:

@@ -80,6 +80,41 @@ def test_one_customer_by_quadrature_over_both_rates(
     assert np.exp(found.log_alive[0]) == pytest.approx(alive, rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "purchases", "weeks"),
+    [
+        ((0.5, 8.0, 0.6, 12.0), 0, 30),
+        ((0.9, 0.1, 1.0, 400.0), 5, 12),
+        ((3.0, 20.0, 2.5, 0.4), 60, 20),
+    ],
+)
+def test_one_customer_by_the_closed_form_of_the_paper(
+    numbers: tuple[float, float, float, float], purchases: int, weeks: int
+) -> None:
+    rng = np.random.default_rng(purchases)
+    designs = rng.normal(scale=0.8, size=(2 * weeks, 2))
+    lengths = np.where(np.arange(2 * weeks) % 7 == 0, 0.4, 1.0)
+    at = rng.normal(size=purchases)
+    factors = np.exp(designs)
+    if purchases == 0:
+        designs, lengths, factors, weeks = designs[weeks:], lengths[weeks:], factors[weeks:], 0
+    before, after = (
+        oracle.Life(list(lengths[rows]), list(factors[rows, 0]), list(factors[rows, 1]))
+        for rows in (slice(weeks), slice(weeks, None))
+    )
+    pieces = Pieces(
+        np.zeros(len(lengths), dtype=np.int64),
+        lengths,
+        np.arange(len(lengths)) >= weeks,
+        designs[:, :1],
+        designs[:, 1:],
+    )
+    one = Histories(np.array([float(purchases)]), np.array([[at.sum()]]), pieces)
+    found = numerics.summarise(numbers, Coefficients(np.ones(1), np.ones(1)), one)
+    expected = oracle.log_likelihood_by_2f1(numbers, before, after, list(np.exp(at)))
+    assert found.log_likelihood[0] == pytest.approx(expected, rel=1e-13, abs=1e-11)
+
+
 def test_no_effect_is_the_plain_model() -> None:
     histories, plain = random_histories(300, seed=1)
     parameters = pareto_nbd.Parameters(*NUMBERS)
