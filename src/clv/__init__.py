@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clv.evaluation.choice import Choice as Choice
+    from clv.evaluation.choice import choose as choose
     from clv.evaluation.comparison import Comparison as Comparison
     from clv.evaluation.comparison import compare as compare
     from clv.fitted import Fitted as Fitted
@@ -50,11 +52,13 @@ if TYPE_CHECKING:
     )
 
 _PUBLIC = {
+    "Choice": "clv.evaluation.choice",
     "Comparison": "clv.evaluation.comparison",
     "Fitted": "clv.fitted",
     "Forecast": "clv.forecast",
     "RFM": "clv.tables.rfm",
     "Transactions": "clv.tables.transactions",
+    "choose": "clv.evaluation.choice",
     "compare": "clv.evaluation.comparison",
     "forecast": "clv.forecast",
     "from_lifetimes": "clv.interop",
