@@ -11,7 +11,7 @@ from scipy import optimize
 from clv import families
 from clv.errors import DataError
 from clv.inference.covariates import _by_jets, maximize_with_covariates, objective_of
-from clv.inference.design import Column, Design, learn
+from clv.inference.design import MOST_LEVELS, Column, Design, learn
 from clv.inference.maximum_likelihood import maximize
 from clv.numerics.compress import compress
 
@@ -333,3 +333,10 @@ def test_parameters_of_rows_draws_and_one_customer() -> None:
                 assert one.shape == ()
                 assert one == pytest.approx(np.broadcast_to(rows, 5)[i])
     assert Design.from_dict(design.to_dict()) == design
+
+
+def test_a_name_is_no_covariate() -> None:
+    names = tuple(f"c{i:03d}" for i in range(MOST_LEVELS + 1))
+    columns = {"name": Column(np.arange(MOST_LEVELS + 1.0), names)}
+    with pytest.raises(DataError, match="name has 101 levels, and a covariate may have 100"):
+        learn(("r",), {"purchase": {"r": 1}}, {"purchase": ("name",)}, columns, np.ones(101))

@@ -74,7 +74,7 @@ def coefficient_rows(fitted: Fitted) -> list[dict[str, Any]]:
     if design is None:
         return []
     values, draws = fitted.user_logs(fitted.estimates), fitted.user_logs(fitted.draws)
-    errors = np.sqrt(np.diag(fitted.user_covariance))
+    errors = np.sqrt(np.maximum(np.diag(fitted.user_covariance), 0.0))
     ends = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     rows = []
     for i, coefficient in enumerate(design.coefficients, start=len(design.parameters)):

@@ -23,6 +23,9 @@ import numpy as np
 from clv.errors import DataError
 from clv.numerics.backend import Array
 
+#: Levels of a text: beyond that it is a name, not a group.
+MOST_LEVELS = 100
+
 
 class Column(NamedTuple):
     """A covariate of m rows: numbers, or for texts the place of each among the levels."""
@@ -319,6 +322,11 @@ def learn(
 
 def _covariate(name: str, column: Column, weights: Array) -> Covariate:
     if column.levels is not None:
+        if len(column.levels) > MOST_LEVELS:
+            raise DataError(
+                f"{name} has {len(column.levels):,} levels, and a covariate may have "
+                f"{MOST_LEVELS}, because each has a coefficient; group them"
+            )
         customers = np.bincount(column.values.astype(np.int64), weights, len(column.levels))
         # the most frequent first, then by name: these are in ascending order already
         order = [int(i) for i in np.argsort(-customers, kind="stable") if customers[i] > 0]
