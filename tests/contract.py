@@ -32,6 +32,8 @@ from oracles import individual, mp_backend
 
 from clv import families
 from clv.fitted.discounting import discounted_purchases, discounted_time
+from clv.inference.covariates import objective_of
+from clv.inference.design import Column, learn
 from clv.inference.maximum_likelihood import maximize
 from clv.numerics import backend, jets, quadrature
 from clv.numerics.histories import IntervalHistory, PurchaseHistory, SpendHistory
@@ -475,7 +477,48 @@ def estimates_recover_the_truth(s: Subject) -> None:
     close(fit.log_likelihood, true + distance / 2, 0.0, 3.0 + 0.3 * distance)
 
 
+def covariates_move_what_they_say(s: Subject) -> None:
+    """With ``COVARIATES``, every customer has parameters of their own; derivatives follow."""
+    declared = getattr(s.family, "COVARIATES", {})
+    names = s.family.Parameters._fields
+    for group, moves in declared.items():
+        assert group in ("purchase", "dropout", "spend"), f"there is no group {group!r}"
+        assert set(moves.parameters) <= set(names), f"{group} moves what is no parameter"
+        assert set(moves.parameters.values()) <= {1, -1}
+        assert float(moves.figure(s.parameters)) > 0
+        assert moves.reading.format(factor="1", before="2", after="3")
+    if not declared:
+        return
+    rows, n = s.histories.take(slice(0, 200)), 200
+    z = np.random.default_rng(10).normal(3.0, 2.0, n)
+    moved = {group: moves.parameters for group, moves in declared.items()}
+    groups, columns = dict.fromkeys(declared, ("z",)), {"z": Column(z, None)}
+    design, matrix = learn(names, moved, groups, columns, np.ones(n))
+    close(matrix[:, 0] * z.std() + z.mean(), z, 1e-12)
+    gammas = 0.1 + 0.05 * np.arange(len(design.coefficients))
+    point = np.concatenate([np.log(s.parameters), gammas])
+    objective = objective_of(s.family, rows, np.ones(n), design, matrix, np.ones(len(point)))
+    value, gradient, hessian = objective(point)
+    each = dict(zip(names, s.parameters, strict=True))
+    for gamma, coefficient in zip(gammas, design.coefficients, strict=True):
+        sign = moved[coefficient.group][coefficient.parameter]
+        each[coefficient.parameter] = each[coefficient.parameter] * np.exp(
+            sign * gamma * matrix[:, 0]
+        )
+    own = s.family.Parameters(*(np.broadcast_to(each[name], n) for name in names))
+    close(value, -s.family.log_likelihood(own, rows, backend).sum(), 1e-11)
+    for i in range(len(point)):
+        e = 1e-5 * np.eye(len(point))[i]
+        (above, slopes_above, _), (below, slopes_below, _) = (
+            objective(point + e),
+            objective(point - e),
+        )
+        close(gradient[i], (above - below) / 2e-5, 1e-6, 1e-4)
+        close(hessian[i], (slopes_above - slopes_below) / 2e-5, 1e-6, 1e-4)
+
+
 COMMON = (
+    covariates_move_what_they_say,
     score_has_mean_zero,
     log_likelihood_keeps_its_digits,
     weights_repeat_rows,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clv import families
-from clv.families import bg_nbd, gamma_gamma
+from clv.families import bg_nbd, gamma_gamma, pareto_nbd
 
 CASES = dict(contract.cases())
 
@@ -117,6 +117,15 @@ def test_wrong_derivatives_are_caught() -> None:
 
     wrong = spoilt(bg_nbd, log_likelihood_derivatives=derivatives)
     assert fails(wrong, bg_nbd, "weights_repeat_rows")
+
+
+def test_wrong_derivatives_by_row_are_caught() -> None:
+    def derivatives(parameters: Any, history: Any) -> Any:
+        value, gradient, hessian = pareto_nbd.row_derivatives(parameters, history)
+        return value, gradient, hessian * np.where(np.eye(4)[..., None] > 0, 1.0, 1.001)
+
+    wrong = spoilt(pareto_nbd, row_derivatives=derivatives)
+    assert fails(wrong, pareto_nbd, "covariates_move_what_they_say")
 
 
 def test_a_wrong_spend_family_is_caught() -> None:
