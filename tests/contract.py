@@ -221,8 +221,9 @@ def declares(family: Any, test: ModuleType) -> None:
     assert all(p.meaning and p.unit in ("", "time", "money") for p in family.PARAMETERS.values())
     assert family.__doc__
     assert [c for c in family.__doc__ if c.isdigit()], f"{title}: the docstring cites no source"
-    classes = [families.find(name).CLASS_NAME for name in families.names()]
-    assert classes.count(family.CLASS_NAME) == 1
+    assert families.class_names().get(family.CLASS_NAME) == family.NAME, (
+        f'{title}: CLASS_NAME is to stand on a line of its own, as CLASS_NAME = "..."'
+    )
     assert family.CLASS_NAME.isidentifier()
     assert len(test.EXAMPLES) >= 2, "give two or more EXAMPLES"
     assert hasattr(test, "INDIVIDUAL"), "give the model of one customer as INDIVIDUAL"

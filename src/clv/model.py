@@ -449,20 +449,18 @@ def model_class(name: str) -> type[Any]:
     >>> model_class("bg_nbd").__name__
     'BetaGeoModel'
     """
-    for family in map(families.find, families.names()):
-        if name in (family.NAME, family.CLASS_NAME):
-            base: type[Model] = PurchaseModel if family.KIND == "purchase" else SpendModel
-            if hasattr(family, "VARIANTS"):
-                base = RegularPurchaseModel
-            doc = (family.__doc__ or "").strip() + "\n\nParameters\n----------\n"
-            doc += cleandoc(base.__doc__ or "").split("----------\n")[-1]
-            return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc})
-    raise KeyError(f"no model is called {name!r}; there are {', '.join(families.names())}")
+    family = families.find(families.class_names().get(name, name))
+    base: type[Model] = PurchaseModel if family.KIND == "purchase" else SpendModel
+    if hasattr(family, "VARIANTS"):
+        base = RegularPurchaseModel
+    doc = (family.__doc__ or "").strip() + "\n\nParameters\n----------\n"
+    doc += cleandoc(base.__doc__ or "").split("----------\n")[-1]
+    return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc})
 
 
 def class_names() -> tuple[str, ...]:
     """Names of the model classes."""
-    return tuple(families.find(name).CLASS_NAME for name in families.names())
+    return tuple(families.class_names())
 
 
 def fitted_class(family: Any, form: str = "") -> type[Fitted]:

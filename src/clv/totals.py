@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from clv.fitted import Fitted, FittedPurchases, FittedSpend
 from clv.numerics.backend import Array
@@ -66,6 +65,8 @@ def forecast_totals(
     method in log-parameters. With many customers the total is close to normal. The interval
     knows chance and parameters; it does not know that behaviour may change.
     """
+    from scipy.special import ndtri
+
     level = spend.expected_spend(rfm) * margin
     names = list(functions)
 

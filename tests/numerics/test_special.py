@@ -340,3 +340,23 @@ def test_arguments_are_left_alone() -> None:
     purchases(*arguments[:4])
     purchases(*arguments[:3], arguments[4])
     special.log_rising(arguments[0], arguments[1])
+
+
+# --- gamma function ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "oracle"),
+    [
+        (special.gammaln, mpmath.loggamma),
+        (special.digamma, mpmath.digamma),
+        (special.trigamma, lambda z: mpmath.psi(1, z)),
+    ],
+)
+def test_the_gamma_function_and_its_derivatives(function: Any, oracle: Any) -> None:
+    z = np.concatenate([np.geomspace(1e-12, 1e12, 400), np.linspace(0.3, 30.0, 300)])
+    exact = np.array([float(oracle(mpmath.mpf(float(v)))) for v in z])
+    # near the zeros of the first two only the absolute error says something
+    np.testing.assert_allclose(function(z), exact, rtol=1e-13, atol=2e-14)
+    assert function(z.reshape(7, 100)).shape == (7, 100)
+    assert np.shape(function(3.0)) == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -27,6 +28,25 @@ def chosen(family: Any, options: Mapping[str, Any]) -> Any:
     """The variant of a family that these options name; the family itself if it has none."""
     variants = getattr(family, "VARIANTS", None)
     return family if variants is None else family.variant(options[variants.name])
+
+
+@cache
+def class_names() -> dict[str, str]:
+    """The public class of each family, and the family's name.
+
+    Read from the files' text: to import them all takes longer than a fit.
+
+    Examples
+    --------
+    >>> class_names()["BetaGeoModel"]
+    'bg_nbd'
+    """
+    found = {}
+    for name in names():
+        text = (pkgutil.get_data(__name__, f"{name}.py") or b"").decode()
+        declared = re.search(r'^CLASS_NAME = "(\w+)"$', text, re.MULTILINE)
+        found[declared.group(1) if declared else name] = name
+    return found
 
 
 def find(name: str) -> Any:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from clv.families._protocol import Moves, Parameter
 from clv.numerics.backend import Array, Backend, log_beta
 from clv.numerics.histories import SpendHistory
-from clv.numerics.special import digamma_rising, trigamma_rising
+from clv.numerics.special import digamma_rising, trigamma, trigamma_rising
 from clv.numerics.sums import blocks, dot
 
 NAME = "gamma_gamma"
@@ -161,8 +161,6 @@ def log_likelihood_derivatives(
     parameters: Parameters, statistics: Statistics
 ) -> tuple[float, Array, Array]:
     """Log-likelihood, its gradient (3,) and its Hessian (3, 3) in (p, q, v)."""
-    from scipy.special import polygamma
-
     p, q, v = (float(x) for x in parameters)
     s = statistics
     x, w = s.distinct_n, s.weight_of_n
@@ -202,7 +200,7 @@ def log_likelihood_derivatives(
         ]
     )
     pp = dot(w * x * x, trigamma_rising(shape, q))
-    pq = dot(w * x, polygamma(1, shape + q))
+    pq = dot(w * x, trigamma(shape + q))
     qq = dot(w, trigamma_rising(q, shape))
     qv = sum_fraction / v
     vv = p * sum_n_square - q / v * (sum_fraction / v + sum_curve)

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv.numerics._beta_series import Kind
-from clv.numerics._rising import log_beta_ratio, stirling_rest
+from clv.numerics._gamma import stirling_rest
+from clv.numerics._rising import log_beta_ratio
 
 Array = NDArray[np.float64]
 

@@ -11,19 +11,21 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, psi, zeta
+
+from clv.numerics._gamma import (
+    DIGAMMA_TAIL,
+    LOG_GAMMA_TAIL,
+    SHIFT,
+    STEPS,
+    TRIGAMMA_TAIL,
+    digamma,
+    trigamma,
+)
 
 Array = NDArray[np.float64]
 
-_SHIFT = 10  # Stirling's series is used from here on
-_STEPS = np.arange(float(_SHIFT))[:, None]
 _FEW = 4.0  # where n is no smaller than z by this factor, a difference loses no digits
 _BLOCK = 8192  # elements at a time, so that the work stays in the processor's cache
-
-# B_2k / (2k (2k - 1)), k = 1..7: ln Gamma(z) = (z - 1/2) ln z - z + ln(2 pi)/2 + sum c_k z^(1 - 2k)
-_LOG_GAMMA_TAIL = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
-_DIGAMMA_TAIL = tuple(-(2 * k + 1) * c for k, c in enumerate(_LOG_GAMMA_TAIL))
-_TRIGAMMA_TAIL = tuple(-(2 * k + 2) * c for k, c in enumerate(_DIGAMMA_TAIL))
 
 
 def log_rising(z: ArrayLike, n: ArrayLike) -> Array:
@@ -67,7 +69,7 @@ def digamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
     0.583333333333
     """
     if _is_far(z, n):
-        return np.asarray(psi(np.add(z, n)) - psi(z))
+        return np.asarray(digamma(np.add(z, n)) - digamma(z))
     return _by_blocks(_digamma_rising, z, n)
 
 
@@ -82,7 +84,7 @@ def trigamma_rising(z: ArrayLike, n: ArrayLike) -> Array:
     -0.173611111111
     """
     if _is_far(z, n):
-        return np.asarray(zeta(2.0, np.add(z, n)) - zeta(2.0, z))
+        return np.asarray(trigamma(np.add(z, n)) - trigamma(z))
     return _by_blocks(_trigamma_rising, z, n)
 
 
@@ -91,17 +93,6 @@ def log_beta_ratio(a: Array, b: Array, c: Array) -> Array:
     # symmetric in a and c; the smaller one loses fewer digits
     least = np.minimum(a, c)
     return log_rising(b, least) - log_rising(b + np.maximum(a, c), least)
-
-
-def stirling_rest(z: Array) -> Array:
-    """What ln Gamma(z) has beyond its Stirling approximation (z - 1/2) ln z - z + ln(2 pi)/2."""
-    v = 1.0 / np.maximum(z, _SHIFT)
-    series = np.full_like(v, _LOG_GAMMA_TAIL[-1])
-    for coefficient in _LOG_GAMMA_TAIL[-2::-1]:
-        series = series * (v * v) + coefficient
-    small = np.minimum(z, _SHIFT)
-    direct = gammaln(small) - ((small - 0.5) * np.log(small) - small + 0.5 * np.log(2.0 * np.pi))
-    return np.where(z < _SHIFT, direct, series * v)
 
 
 def _is_far(z: ArrayLike, n: ArrayLike) -> bool:
@@ -124,46 +115,46 @@ def _by_blocks(function: Callable[[Array, Array], Array], z: ArrayLike, n: Array
 
 
 def _log_rising(z: Array, n: Array) -> Array:
-    small = z < _SHIFT
-    high = np.where(small, z + _SHIFT, z)
+    small = z < SHIFT
+    high = np.where(small, z + SHIFT, z)
     v, w = 1.0 / high, 1.0 / (high + n)
     first = -n * v * w  # w - v
-    q, slope = _tail_and_slope(_LOG_GAMMA_TAIL, w * w, v * v)
+    q, slope = _tail_and_slope(LOG_GAMMA_TAIL, w * w, v * v)
     tail = first * (q + v * (w + v) * slope)
     value = (high - 0.5) * np.log1p(n * v) + n * (np.log(high + n) - 1.0) + tail
     if small.any():
         z, n = z[small], n[small]
         growth = np.zeros_like(z)  # product of (1 + n / (z + j)), minus 1
-        for j in range(_SHIFT):
+        for j in range(SHIFT):
             growth += n / (z + j) * (1.0 + growth)
         value[small] -= np.log1p(growth)
     return value
 
 
 def _digamma_rising(z: Array, n: Array) -> Array:
-    small = z < _SHIFT
-    high = np.where(small, z + _SHIFT, z)
+    small = z < SHIFT
+    high = np.where(small, z + SHIFT, z)
     v, w = 1.0 / high, 1.0 / (high + n)
     first = -n * v * w
-    q, slope = _tail_and_slope(_DIGAMMA_TAIL, w * w, v * v)
+    q, slope = _tail_and_slope(DIGAMMA_TAIL, w * w, v * v)
     value = np.log1p(n * v) + first * ((w + v) * (q + v * v * slope) - 0.5)
     if small.any():
         z, n = z[small], n[small]
-        steps = z + _STEPS
+        steps = z + STEPS
         value[small] += np.sum(n / (steps * (steps + n)), axis=0)
     return value
 
 
 def _trigamma_rising(z: Array, n: Array) -> Array:
-    small = z < _SHIFT
-    high = np.where(small, z + _SHIFT, z)
+    small = z < SHIFT
+    high = np.where(small, z + SHIFT, z)
     v, w = 1.0 / high, 1.0 / (high + n)
     first = -n * v * w
-    q, slope = _tail_and_slope(_TRIGAMMA_TAIL, w * w, v * v)
+    q, slope = _tail_and_slope(TRIGAMMA_TAIL, w * w, v * v)
     value = first * (1.0 + (w + v) * (0.5 + v**3 * slope) + (w * w + w * v + v * v) * q)
     if small.any():
         z, n = z[small], n[small]
-        steps = z + _STEPS
+        steps = z + STEPS
         value[small] -= np.sum(n * (2.0 * steps + n) / (steps * (steps + n)) ** 2, axis=0)
     return value
 

@@ -16,9 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
 
-from clv.numerics.special import log_rising
+from clv.numerics.special import gammaln, log_rising
 
 Array = npt.NDArray[np.float64]
 

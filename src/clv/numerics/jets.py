@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
 
 from clv.numerics import backend, special
 from clv.numerics.backend import Array
@@ -153,7 +152,7 @@ def log_rising(z: Jet, n: Any) -> Jet:
         )
     # z -> ln Gamma(z + n) - ln Gamma(z) with n held, and what a moving n adds
     total = z.value + n.value
-    slope, curvature = scipy.special.digamma(total), scipy.special.polygamma(1, total)
+    slope, curvature = special.digamma(total), special.trigamma(total)
     held = log_rising(z, n.value)
     cross = z.gradient[:, None] * n.gradient[None, :]
     squared = n.gradient[:, None] * n.gradient[None, :]
@@ -168,9 +167,9 @@ def gammaln(z: Jet) -> Jet:
     """``ln Gamma(z)``."""
     value = z.value
     return z.chain(
-        scipy.special.gammaln(value),
-        scipy.special.digamma(value),
-        scipy.special.polygamma(1, value),
+        special.gammaln(value),
+        special.digamma(value),
+        special.trigamma(value),
     )
 
 
@@ -186,7 +185,7 @@ def log_beta(a: Jet, b: Jet) -> Jet:
         + in_b * b.hessian
         - special.trigamma_rising(a.value, b.value) * a.gradient[:, None] * a.gradient[None, :]
         - special.trigamma_rising(b.value, a.value) * b.gradient[:, None] * b.gradient[None, :]
-        - scipy.special.polygamma(1, a.value + b.value) * (cross + np.swapaxes(cross, 0, 1)),
+        - special.trigamma(a.value + b.value) * (cross + np.swapaxes(cross, 0, 1)),
     )
 
 

@@ -25,11 +25,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 from clv.numerics.backend import Array, Backend
 from clv.numerics.quadrature import gauss_legendre
-from clv.numerics.special import log_rising
+from clv.numerics.special import gammaln, log_rising
 
 NEGLIGIBLE = 36.0  #: in powers of e
 _SHARP = 20.0  # how sharply the row formula ends the interval

@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import exprel, gammaln
 
 from clv.numerics import pareto, quadrature
 from clv.numerics.backend import Array
 from clv.numerics.sampling import first_order_statistics
-from clv.numerics.special import log_rising
+from clv.numerics.special import gammaln, log_rising
 
 _COUNT_NODES = 24  # of a period, in the distribution of the number of purchases
 
@@ -132,6 +131,8 @@ def expected_purchases(state: State) -> Array:
     >>> expected_purchases(State(*(np.array([v]) for v in (3.0, 2.0, 2.0, 6.0)), road))
     array([4.5])
     """
+    from scipy.special import exprel
+
     pieces = _pieces(state)
     log_growth = np.log1p(pieces.width / pieces.beta)
     time_alive = pieces.beta * log_growth * exprel(-(pieces.s - 1.0) * log_growth)

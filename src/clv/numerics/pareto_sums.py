@@ -23,13 +23,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.pareto_rows import one_by_one
 from clv.numerics.quadrature import gauss_legendre
-from clv.numerics.special import log_rising
+from clv.numerics.special import gammaln, log_rising
 from clv.numerics.sums import BLOCK, blocks, dot
 
 _ERROR = 1e-13  # of a cell, relative

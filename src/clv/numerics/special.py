@@ -2,10 +2,11 @@
 
 Conventions
 -----------
-``log_rising`` and its derivatives are differences of gamma functions that keep their digits when
-the arguments are close or huge. The ``beta_geometric_*`` functions describe a living customer
-whose purchase rate is Gamma(rho, rate beta) and whose probability p of dropping out after a
-purchase is Beta(a, b); time is measured as tau = t / beta, so that they depend on no unit.
+``gammaln``, ``digamma`` and ``trigamma`` are what they are elsewhere; ``log_rising`` and its
+derivatives are differences of them that keep their digits when the arguments are close or huge.
+The ``beta_geometric_*`` functions describe a living customer whose purchase rate is Gamma(rho,
+rate beta) and whose probability p of dropping out after a purchase is Beta(a, b); time is measured
+as tau = t / beta, so that they depend on no unit.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from clv.numerics._beta_series import Kind, is_easy, series
 from clv.numerics._beta_trapezoid import trapezoid
+from clv.numerics._gamma import digamma, gammaln, trigamma
 from clv.numerics._rising import digamma_rising, log_rising, trigamma_rising
 
 __all__ = [
     "beta_geometric_purchases",
     "beta_geometric_survival",
+    "digamma",
     "digamma_rising",
+    "gammaln",
     "log_rising",
+    "trigamma",
     "trigamma_rising",
 ]
 
