@@ -14,6 +14,8 @@ from time_varying_world import COLUMNS, MONDAY, tables, world
 import clv
 from clv.errors import DataError, MissingColumnError
 from clv.fitted import FittedPurchases, FittedSpend, FittedTimeVarying
+from clv.plots.numbers import tracking
+from clv.tables.daily import daily_purchases
 from clv.tables.rfm import RFM
 from clv.tables.time_varying import TimeVaryingCovariates
 from clv.tables.transactions import Transactions
@@ -306,3 +308,30 @@ def test_fits_that_cannot_be_are_refused(story: Story) -> None:
         )
     plain = clv.ParetoNBDModel().fit(story.table)
     assert not isinstance(plain, FittedTimeVarying)
+
+
+def test_what_was_to_be_expected_day_by_day(story: Story) -> None:
+    """Without effects that of the plain model; with them that of simulated lives, in all."""
+    daily = daily_purchases(story.transactions, story.rfm)
+    days = len(daily.newcomers)
+    fitted = story.fitted
+    none = fitted.estimates.copy()
+    none[4:] = 1.0  # exp(coefficient)
+    found = fitted.at(none).expected_repeats_by_day(story.table, daily.first_day, days)
+    plain = clv.ParetoNBDModel().fit(story.rfm).at(none[:4])
+    by_age = plain.expected_purchases_new_customer(np.arange(days) / 7)
+    expected = np.diff(np.convolve(daily.newcomers, by_age)[:days], prepend=0.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    to_cut = (CUT - dt.date(1970, 1, 1)).days - daily.first_day + 1
+    known = fitted.expected_repeats_by_day(story.table, daily.first_day, days)[:to_cut]
+    total = [fitted.simulate(seed=s, covariates=story.table).frequency.sum() for s in range(150)]
+    assert abs(known.sum() - np.mean(total)) < 4 * np.std(total) / np.sqrt(150)
+
+
+def test_weeks_are_drawn_with_their_seasons(story: Story) -> None:
+    plain = clv.ParetoNBDModel().fit(story.rfm)
+    curve = tracking(story.transactions, story.table, [story.fitted, plain])
+    moving, still = (np.sum((e - curve.actual) ** 2) for e in curve.expected.values())
+    assert moving < 0.7 * still
+    with pytest.raises(DataError, match="change with time, so there is no one figure"):
+        story.fitted.expected_purchases_new_customer(5, covariates=story.table)

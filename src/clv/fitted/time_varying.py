@@ -19,15 +19,18 @@ from clv.fitted.base import Fitted
 from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases, Rows
 from clv.inference.design import Column
 from clv.inference.time_varying import Timeline, coefficients_of, histories_of, terms_of
+from clv.numerics import pareto_future
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory
 from clv.tables import _timeline
 from clv.tables.rfm import RFM
 from clv.tables.time_varying import TimeVaryingCovariates
 from clv.tables.transactions import Transactions
-from clv.units import discount_rate_per_unit, parse_horizon
+from clv.units import DAYS_PER_UNIT, discount_rate_per_unit, parse_horizon
 
 Indices = npt.NDArray[np.int64]
+
+_BLOCK = 200_000  #: customers times days at a time
 
 
 class FittedTimeVarying(FittedPurchases):
@@ -132,7 +135,7 @@ class FittedTimeVarying(FittedPurchases):
         Without a table: of a new customer whose covariates stay as given.
         """
         if rfm is None:
-            return self._unchanging.purchase_count_pmf(n, horizon, covariates=covariates)
+            return self._like(covariates).purchase_count_pmf(n, horizon, covariates=covariates)
         with _Explained(rfm):
             return super().purchase_count_pmf(n, horizon, rfm)
 
@@ -140,13 +143,14 @@ class FittedTimeVarying(FittedPurchases):
         self, horizon: Any, *, covariates: Mapping[str, Any] | RFM | None = None
     ) -> Array:
         """E[X(t)] of a new customer whose covariates stay as given."""
-        return self._unchanging.expected_purchases_new_customer(horizon, covariates=covariates)
+        like = self._like(covariates)
+        return like.expected_purchases_new_customer(horizon, covariates=covariates)
 
     def survival_new_customer(
         self, horizon: Any, *, covariates: Mapping[str, Any] | RFM | None = None
     ) -> Array:
         """P(alive) of a new customer whose covariates stay as given."""
-        return self._unchanging.survival_new_customer(horizon, covariates=covariates)
+        return self._like(covariates).survival_new_customer(horizon, covariates=covariates)
 
     def simulate(
         self, T: Any = None, seed: int = 0, *, covariates: Mapping[str, Any] | RFM | None = None
@@ -164,14 +168,55 @@ class FittedTimeVarying(FittedPurchases):
             time (first purchase to end of observation) is lived through once more.
         """
         if not isinstance(covariates, RFM):
-            return self._unchanging.simulate(T, seed, covariates=covariates)
+            return self._like(covariates).simulate(T, seed, covariates=covariates)
         self.check_table(covariates)
         moving = self._moving(self.estimates, self._lives(covariates))
         return changing.simulate(moving, covariates.array("T"), seed)
 
-    @property
-    def _unchanging(self) -> FittedPurchases:
+    def expected_repeats_by_day(self, rfm: RFM, start: int, days: int) -> Array:
+        """Repeat purchases that were to be expected of a table's customers when they came.
+
+        Parameters
+        ----------
+        rfm
+            Table with covariates that cover these days.
+        start, days
+            First day (since 1970-01-01) and number of days.
+
+        Returns
+        -------
+        Array
+            Of each day, shape (days,), summed over the customers who have come by then.
+        """
+        self.check_table(rfm)
+        design, total = self.design, np.zeros(days + 1)
+        assert design is not None
+        come, row = _timeline.by_day(rfm, changing_of(rfm), start, days)
+        r, alpha, s, beta = (float(v) for v in self.estimates[:4])
+        coefficients = coefficients_of(design, self.estimates)
+        size = max(1, _BLOCK // days)
+        for first in range(0, len(rfm), size):
+            rows = np.arange(first, min(first + size, len(rfm)))
+            customer = np.broadcast_to(rows[:, None], (len(rows), days)).reshape(-1)
+            matrix = design.matrix(columns_at(rfm, design.names, customer, row[rows].reshape(-1)))
+            purchase, dropout = (
+                np.exp(matrix[:, terms_of(design, group)[1]] @ of).reshape(len(rows), days)
+                for group, of in zip(("purchase", "dropout"), coefficients, strict=True)
+            )
+            widths = come[rows] / DAYS_PER_UNIT[self.time_unit]
+            expected = pareto_future.expected_of_new_customers(
+                (r, alpha, s, beta), widths, purchase, dropout
+            )
+            total[1:] += expected.sum(axis=0)  # who comes on a day can come back on the next
+        return total[:-1]
+
+    def _like(self, covariates: Mapping[str, Any] | RFM | None) -> FittedPurchases:
         """The same model for customers whose covariates do not change: a static one."""
+        if isinstance(covariates, RFM):
+            raise DataError(
+                "covariates of the customers of this table change with time, so there is no one "
+                "figure for a new customer like one of them; give values that stay, by name"
+            )
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         return FittedPurchases(**{**given, "family": pareto_nbd})
 

@@ -140,6 +140,23 @@ def expected_purchases(state: State) -> Array:
     return np.asarray(state.shape / state.rate * exposure)
 
 
+def expected_of_new_customers(
+    parameters: tuple[float, float, float, float], widths: Array, purchase: Array, dropout: Array
+) -> Array:
+    """E[purchases] of new customers in each of their periods, shape (n, K).
+
+    `parameters` are r, alpha, s, beta; `widths` are 0 before a customer's first purchase.
+    """
+    r, alpha, s, beta = parameters
+    length = widths * dropout
+    start = np.cumsum(length, axis=1) - length
+    rate_of_death = (beta + start) / dropout
+    log_growth = np.log1p(widths / rate_of_death)
+    time_alive = rate_of_death * log_growth * exprel(-(s - 1.0) * log_growth)
+    alive = np.exp(-s * np.log1p(start / beta))
+    return np.asarray(r / alpha * purchase * alive * time_alive)
+
+
 def no_purchase_probability(state: State) -> Array:
     """P(no purchase on the road), shape (n,)."""
     return np.asarray(1.0 - _bought(_pieces(state))[:, -1])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clv.evaluation.comparison import Comparison
     from clv.evaluation.metrics import ConcentrationCurve, DecileCalibration
     from clv.fitted import FittedPurchases
+    from clv.tables.daily import DailyPurchases
     from clv.tables.rfm import RFM
     from clv.tables.transactions import Transactions
 
@@ -149,9 +150,7 @@ def tracking(
     expected = {}
     for title, model in by_title(models).items():
         model.check_table(rfm)
-        ages = np.arange(days) / DAYS_PER_UNIT[model.time_unit]
-        total = expected_repeat_purchases(daily.newcomers, _new_customer(model, rfm, ages))
-        expected[title] = per_period(np.diff(total, prepend=0.0), days_per_period)
+        expected[title] = per_period(_expected_by_day(model, rfm, daily), days_per_period)
     cut = rfm.calibration_period_end
     return Tracking(
         last_day=daily.first_day + days_per_period * np.arange(1, periods + 1) - 1,
@@ -161,6 +160,18 @@ def tracking(
         customers=len(rfm),
         days_per_period=days_per_period,
     )
+
+
+def _expected_by_day(model: FittedPurchases, rfm: RFM, daily: DailyPurchases) -> Floats:
+    """Expected repeat purchases of each day, whose covariates may be its own."""
+    from clv.fitted import FittedTimeVarying
+
+    days = len(daily.newcomers)
+    if isinstance(model, FittedTimeVarying):
+        return model.expected_repeats_by_day(rfm, daily.first_day, days)
+    ages = np.arange(days) / DAYS_PER_UNIT[model.time_unit]
+    total = expected_repeat_purchases(daily.newcomers, _new_customer(model, rfm, ages))
+    return np.diff(total, prepend=0.0)
 
 
 def _new_customer(model: FittedPurchases, rfm: RFM, ages: Floats) -> Floats:

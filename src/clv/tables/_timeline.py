@@ -151,6 +151,26 @@ def ahead(rfm: RFM, covariates: TimeVaryingCovariates, horizon: float | None) ->
     return Ahead(widths[widths > 0], row[:, widths > 0])
 
 
+def by_day(
+    rfm: RFM, covariates: TimeVaryingCovariates, start: int, days: int
+) -> tuple[BoolArray, IntArray]:
+    """For each customer and day from `start` on: whether they have come, and the covariates' row.
+
+    Shape (n, days) both; before they have come the row is that of their first day.
+
+    Raises
+    ------
+    DataError
+        If the covariates do not cover these days.
+    """
+    first = _days(rfm, "first_purchase")
+    who = covariates.at(rfm.customer_ids)
+    _check_covered(rfm, covariates, who, first, start + days - 1)
+    day = np.arange(start, start + days)[None, :]
+    row = _rows(covariates, who[:, None], np.maximum(day, first[:, None]))
+    return day >= first[:, None], row
+
+
 def _rows(covariates: TimeVaryingCovariates, who: IntArray, day: IntArray) -> IntArray:
     period = np.searchsorted(covariates.borders, day, side="right") - 1
     return np.asarray(covariates.first_row[who] + period - covariates.first_period[who])
