@@ -131,11 +131,8 @@ def expected_purchases(state: State) -> Array:
     >>> expected_purchases(State(*(np.array([v]) for v in (3.0, 2.0, 2.0, 6.0)), road))
     array([4.5])
     """
-    from scipy.special import exprel
-
     pieces = _pieces(state)
-    log_growth = np.log1p(pieces.width / pieces.beta)
-    time_alive = pieces.beta * log_growth * exprel(-(pieces.s - 1.0) * log_growth)
+    time_alive = _time_alive(pieces.width, pieces.s, pieces.beta)
     exposure = (pieces.alive * state.road.purchase * time_alive).sum(axis=1)
     return np.asarray(state.shape / state.rate * exposure)
 
@@ -150,11 +147,17 @@ def expected_of_new_customers(
     r, alpha, s, beta = parameters
     length = widths * dropout
     start = np.cumsum(length, axis=1) - length
-    rate_of_death = (beta + start) / dropout
-    log_growth = np.log1p(widths / rate_of_death)
-    time_alive = rate_of_death * log_growth * exprel(-(s - 1.0) * log_growth)
     alive = np.exp(-s * np.log1p(start / beta))
+    time_alive = _time_alive(widths, s, (beta + start) / dropout)
     return np.asarray(r / alpha * purchase * alive * time_alive)
+
+
+def _time_alive(t: Array, s: Any, beta: Array) -> Array:
+    """E[time alive within t] at a death rate Gamma(s, rate beta); nothing happens at s = 1."""
+    from scipy.special import exprel
+
+    log_growth = np.log1p(t / beta)
+    return np.asarray(beta * log_growth * exprel(-(s - 1.0) * log_growth))
 
 
 def no_purchase_probability(state: State) -> Array:
