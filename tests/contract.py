@@ -36,7 +36,12 @@ from clv.inference.covariates import objective_of
 from clv.inference.design import Column, learn
 from clv.inference.maximum_likelihood import maximize
 from clv.numerics import backend, jets, quadrature
-from clv.numerics.histories import IntervalHistory, PurchaseHistory, SpendHistory
+from clv.numerics.histories import (
+    ContractHistory,
+    IntervalHistory,
+    PurchaseHistory,
+    SpendHistory,
+)
 from clv.numerics.sampling import intervals, simulate_histories
 
 Array = npt.NDArray[np.float64]
@@ -116,8 +121,19 @@ class Subject:
 
     @property
     def histories(self) -> Any:
-        """Simulated histories for what concerns both kinds alike."""
+        """Simulated histories for what concerns all kinds alike."""
+        if self.family.KIND == "contract":
+            return self.contracts
         return self.spend if self.family.KIND == "spend" else self.simulated.history
+
+    @cached_property
+    def contracts(self) -> ContractHistory:
+        """Simulated contracts, signed up to two spans ago."""
+        rng = np.random.default_rng(3)
+        seen = rng.integers(0, round(2 * self.example.span), CUSTOMERS)
+        made = self.family.sample_renewals(self.parameters, 0, rng, (CUSTOMERS,))
+        churned = (made < seen).astype(float)
+        return ContractHistory(frozen(np.minimum(made, seen).astype(float)), frozen(churned))
 
     @cached_property
     def chosen(self) -> Any:
@@ -127,6 +143,11 @@ class Subject:
             return SpendHistory(
                 frozen(np.array([1.0, 1.0, 2.0, 7.0, 30.0])),
                 frozen(money * np.array([0.01, 4.0, 1.0, 0.6, 1.3])),
+            )
+        if self.family.KIND == "contract":
+            return ContractHistory(
+                frozen(np.array([0.0, 0.0, 1.0, 1.0, 2.0, 5.0, 11.0, 11.0, 60.0])),
+                frozen(np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0])),
             )
         h = self.simulated.history
         order = np.lexsort((h.recency, h.frequency))
@@ -199,6 +220,7 @@ MEMBERS = (
         "expected_purchases no_purchase_probability purchase_count_pmf "
         "next_purchase_quantile sample_purchases",
         "spend": "expected_spend scale sample_unit_totals",
+        "contract": "survival retention_rate discounted_renewals sample_renewals",
     },
 )
 
@@ -423,6 +445,14 @@ def _row_functions(s: Subject) -> dict[str, Callable[[Any, Any], Any]]:
         functions["scale"] = lambda p, h: np.broadcast_to(
             f.scale(p, h), np.broadcast_shapes(np.shape(p[0]), h[0].shape)
         )
+        return functions
+    if f.KIND == "contract":
+        functions["survival"] = lambda p, h: f.survival(p, h.renewals)
+        functions["retention_rate"] = lambda p, h: f.retention_rate(p, h.renewals + 1)
+        for until in (7.0, np.inf):
+            functions[f"renewals until {until}"] = lambda p, h, until=until: f.discounted_renewals(
+                p, h.renewals, 0.1, until
+            )
         return functions
     t = s.time(0.7)
     functions["probability_alive"] = f.probability_alive
@@ -1041,5 +1071,113 @@ SPEND = (
 )
 
 
+# --- checks of contract families -------------------------------------------------------------
+
+
+def renewals_are_drawn_as_expected(s: Subject) -> None:
+    """Renewals of the new, and of those who have made some: how many, and discounted."""
+    f, p = s.family, s.parameters
+    delta, until = 0.1, s.time(1.5)
+    factor = np.exp(-delta * np.arange(1.0, until + 1))
+    for made in (0, 1, 4, 30):
+        more = f.sample_renewals(p, made, np.random.default_rng(9 + made), (CUSTOMERS,))
+        assert more.shape == (CUSTOMERS,)
+        assert np.issubdtype(more.dtype, np.integer)
+        assert (more >= 0).all()
+        for k in (1, 2, 3, 10, 40):
+            chance = f.survival(p, made + k) / f.survival(p, made)
+            assert_mean(more >= k, chance, f"{k} more after {made}")
+        within = np.minimum(more, int(until))
+        expected = f.discounted_renewals(p, made, 0.0, until)
+        assert_mean(within, expected, f"renewals after {made}")
+        worth = np.concatenate([[0.0], np.cumsum(factor)])[within]
+        expected = f.discounted_renewals(p, made, delta, until)
+        assert_mean(worth, expected, f"discounted renewals after {made}")
+    # each their own number of renewals made
+    h = s.contracts.take(slice(0, 20_000))
+    more = f.sample_renewals(p, h.renewals, np.random.default_rng(8), h.renewals.shape)
+    assert_mean(more > 0, f.retention_rate(p, h.renewals + 1), "retention")
+
+
+def contracts_end_as_expected(s: Subject) -> None:
+    """Of simulated contracts, how many came up for the n-th renewal and what they did."""
+    f, h = s.family, s.contracts
+    for n in (1.0, 2.0, 5.0):
+        came_up = (h.renewals >= n) | ((h.renewals == n - 1) & (h.churned > 0))
+        renewed = h.renewals[came_up] >= n
+        assert_mean(renewed, f.retention_rate(s.parameters, n), f"renewal {n:g}")
+
+
+def survival_goes_with_retention(s: Subject) -> None:
+    """Survival falls from 1 within bounds, and the retention rate is what is left of it."""
+    f, p = s.family, s.parameters
+    n = np.arange(0.0, 400.0)
+    survival, retention = f.survival(p, n), f.retention_rate(p, n[1:])
+    assert survival[0] == 1.0
+    assert ((survival >= 0) & (survival <= 1)).all()
+    assert (np.diff(survival) < 0).all()
+    assert ((retention > 0) & (retention < 1)).all()
+    close(retention, survival[1:] / survival[:-1], 1e-11)
+    for value in (f.survival(p, 3), f.retention_rate(p, 3), f.discounted_renewals(p, 3, 0.1, 5)):
+        assert np.shape(value) == ()
+    assert f.discounted_renewals(p, np.zeros((2, 1)), np.full(3, 0.1), np.inf).shape == (2, 3)
+
+
+def contract_likelihood_is_a_distribution(s: Subject) -> None:
+    """To leave at one of the renewals, or to be there after them all: that is all."""
+    f, p = s.family, s.parameters
+    n = np.arange(200.0)
+    left = np.exp(f.log_likelihood(p, ContractHistory(n, np.ones(200)), backend))
+    close(left, f.survival(p, n) - f.survival(p, n + 1), 1e-9, 1e-15)
+    close(left, f.survival(p, n) * (1 - f.retention_rate(p, n + 1)), 1e-10)
+    stayed = np.exp(f.log_likelihood(p, ContractHistory(n, np.zeros(200)), backend))
+    close(stayed, f.survival(p, n), 1e-10)
+    close(left.sum() + f.survival(p, 200), 1.0, 1e-11)
+
+
+def residual_lifetime_is_a_sum(s: Subject) -> None:
+    """Discounted renewals, to an end and without one, added up one by one."""
+    f, p = s.family, s.parameters
+    k = np.arange(1.0, 40_001.0)[:, None]
+    made = np.array([0.0, 1.0, 6.0, 50.0])
+    further = f.survival(p, made + k) / f.survival(p, made)
+    for delta in (0.0, 0.002, 0.0953, 2.0):
+        worth = np.exp(-delta * k) * further
+        for until in (1.0, 2.5, 17.0, 700.0):
+            close(
+                f.discounted_renewals(p, made, delta, until), worth[: int(until)].sum(axis=0), 1e-9
+            )
+        if delta:
+            close(f.discounted_renewals(p, made, delta, np.inf), worth.sum(axis=0), 1e-9)
+    ever = f.discounted_renewals(p, made, 0.0, np.inf)
+    assert (ever > further.sum(axis=0) * (1 - 1e-12)).all()
+
+
+def contracts_by_summation_agree(s: Subject) -> None:
+    """Likelihood and retention of a few contracts, from individuals."""
+    f, p = s.family, s.parameters
+    for n, churned in zip(*s.chosen, strict=True):
+        exact = s.individual.posterior(p, n, churned > 0)
+        row = ContractHistory(np.array([n]), np.array([churned]))
+        close(f.log_likelihood(p, row, backend), exact.log_likelihood, 1e-8, 1e-8)
+        k = np.arange(1.0, 6.0)
+        close(f.survival(p, n + k) / f.survival(p, n), exact.further, 1e-8)
+        close(np.cumprod(f.retention_rate(p, n + k)), exact.further, 1e-8)
+        by_hand = np.exp(-0.3 * k) @ exact.further
+        close(f.discounted_renewals(p, n, 0.3, 5.0), by_hand, 1e-8)
+
+
+CONTRACT = (
+    renewals_are_drawn_as_expected,
+    contracts_end_as_expected,
+    survival_goes_with_retention,
+    contract_likelihood_is_a_distribution,
+    residual_lifetime_is_a_sum,
+    contracts_by_summation_agree,
+)
+
+
 def _checks(family: Any) -> tuple[Callable[[Subject], None], ...]:
-    return COMMON + {"purchase": PURCHASE, "spend": SPEND}.get(getattr(family, "KIND", ""), ())
+    return COMMON + {"purchase": PURCHASE, "spend": SPEND, "contract": CONTRACT}.get(
+        getattr(family, "KIND", ""), ()
+    )

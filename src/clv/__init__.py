@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from clv.model import model_class as model_class
     from clv.retention import retention_curve as retention_curve
     from clv.saving import load as load
+    from clv.tables.contracts import Contracts as Contracts
+    from clv.tables.contracts import contracts_from_survivors as contracts_from_survivors
+    from clv.tables.contracts import contracts_table as contracts_table
     from clv.tables.opportunities import opportunity_summary as opportunity_summary
     from clv.tables.rfm import RFM as RFM
     from clv.tables.rfm import rfm_summary as rfm_summary
@@ -54,12 +57,15 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Choice": "clv.evaluation.choice",
     "Comparison": "clv.evaluation.comparison",
+    "Contracts": "clv.tables.contracts",
     "Fitted": "clv.fitted",
     "Forecast": "clv.forecast",
     "RFM": "clv.tables.rfm",
     "Transactions": "clv.tables.transactions",
     "choose": "clv.evaluation.choice",
     "compare": "clv.evaluation.comparison",
+    "contracts_from_survivors": "clv.tables.contracts",
+    "contracts_table": "clv.tables.contracts",
     "forecast": "clv.forecast",
     "from_lifetimes": "clv.interop",
     "historical_forecasts": "clv.history",

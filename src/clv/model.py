@@ -440,6 +440,16 @@ def _assemble(
     )
 
 
+def _base(family: Any) -> type[Model]:
+    if hasattr(family, "VARIANTS"):
+        return RegularPurchaseModel
+    if family.KIND == "contract":
+        from clv.contract_model import ContractModel
+
+        return ContractModel
+    return PurchaseModel if family.KIND == "purchase" else SpendModel
+
+
 @cache
 def model_class(name: str) -> type[Any]:
     """The model class of a family, by the family's name or by the name of the class.
@@ -450,11 +460,9 @@ def model_class(name: str) -> type[Any]:
     'BetaGeoModel'
     """
     family = families.find(families.class_names().get(name, name))
-    base: type[Model] = PurchaseModel if family.KIND == "purchase" else SpendModel
-    if hasattr(family, "VARIANTS"):
-        base = RegularPurchaseModel
-    doc = (family.__doc__ or "").strip() + "\n\nParameters\n----------\n"
-    doc += cleandoc(base.__doc__ or "").split("----------\n")[-1]
+    base = _base(family)
+    _, heading, parameters = cleandoc(base.__doc__ or "").partition("\n\nParameters\n")
+    doc = (family.__doc__ or "").strip() + heading + parameters
     return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc})
 
 
@@ -467,4 +475,8 @@ def fitted_class(family: Any, form: str = "") -> type[Fitted]:
     """The class of a family's fits, of that form."""
     if form == FittedTimeVarying.form:
         return FittedTimeVarying
+    if family.KIND == "contract":
+        from clv.fitted.contracts import FittedContracts
+
+        return FittedContracts
     return FittedPurchases if family.KIND == "purchase" else FittedSpend

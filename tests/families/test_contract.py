@@ -148,8 +148,8 @@ def test_a_missing_member_is_named(member: str) -> None:
 
 
 def test_an_unknown_kind_is_named() -> None:
-    with pytest.raises(AssertionError, match="KIND is 'contract'; there are purchase, spend"):
-        contract.declares(spoilt(bg_nbd, KIND="contract"), contract._test_of("bg_nbd"))
+    with pytest.raises(AssertionError, match="KIND is 'lease'; there are purchase, spend"):
+        contract.declares(spoilt(bg_nbd, KIND="lease"), contract._test_of("bg_nbd"))
 
 
 def test_a_family_without_a_test_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ def test_every_vocabulary_has_every_word() -> None:
         assert not [word for word in WORDS if not hasattr(vocabulary, word)]
 
 
-@pytest.mark.parametrize("word", ["log", "log1p", "exp", "softplus", "gammaln"])
+@pytest.mark.parametrize("word", ["log", "log1p", "exp", "softplus", "log1mexp", "gammaln"])
 def test_functions_of_one_argument(word: str) -> None:
     for x in (1e-12, 0.3, 1.0, 2.0, 35.0):
         with mp.workdps(40):

@@ -29,6 +29,9 @@ FORMULAS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "log_rising by data": lambda xp, x, y, z: xp.log_rising(x * y, 7.0) + xp.log_rising(z, 0.0),
     "log_rising by a variable": lambda xp, x, y, z: xp.log_rising(x + z, y * 2.0 + z),
     "log_beta": lambda xp, x, y, z: xp.log_beta(x * z, y + x),
+    "log1mexp": lambda xp, x, y, z: xp.log1mexp(x * y) + xp.log1mexp(z),
+    "log_beta_ratio by data": lambda xp, x, y, z: xp.log_beta_ratio(x * z, y, 4.0),
+    "log_beta_ratio by a variable": lambda xp, x, y, z: xp.log_beta_ratio(x, y + z, x * z),
     "where": lambda xp, x, y, z: xp.where(True, x * y, 0.0) + xp.where(False, x, z * z),
 }
 
@@ -66,6 +69,23 @@ def test_first_and_second_derivatives(name: str, point: list[float]) -> None:
                 second = tuple(int(m == i) + int(m == j) for m in range(3))
                 exact = float(mp.diff(value, at, second))
                 assert hessian[i, j] == pytest.approx(exact, rel=1e-11, abs=1e-11)
+
+
+@pytest.mark.parametrize("point", [(0.02, 1e11, 3e9), (40.0, 1e9, 0.3), (1e8, 3.0, 1e6)])
+def test_the_ratio_of_beta_functions_keeps_its_digits(point: tuple[float, ...]) -> None:
+    jet = jets.log_beta_ratio(*jets.variables(point))
+    with mp.workdps(60):
+        a, b, c = (mp.mpf(v) for v in point)
+        psi = [mp.digamma(v) for v in (b, b + c, a + b, a + b + c)]
+        slopes = (psi[2] - psi[3], psi[1] + psi[2] - psi[3] - psi[0], psi[1] - psi[3])
+        two = [mp.polygamma(1, v) for v in (b, b + c, a + b, a + b + c)]
+        curves = (two[2] - two[3], two[1] + two[2] - two[3] - two[0], two[1] - two[3])
+        value = mp.loggamma(b + c) + mp.loggamma(a + b) - mp.loggamma(a + b + c) - mp.loggamma(b)
+    assert jet.value[0] == pytest.approx(float(value), rel=1e-11)
+    for i in range(3):
+        assert jet.gradient[i, 0] == pytest.approx(float(slopes[i]), rel=1e-11)
+        assert jet.hessian[i, i, 0] == pytest.approx(float(curves[i]), rel=1e-10)
+    assert jet.hessian[0, 2, 0] == pytest.approx(-float(two[3]), rel=1e-12)
 
 
 def test_huge_arguments_keep_their_digits() -> None:

@@ -309,3 +309,33 @@ class GammaSpending:
             float(np.log(joint.sum())),
             float((joint * parameters.p / level).sum() / joint.sum()),
         )
+
+
+class ContractPosterior(NamedTuple):
+    """Likewise for a family of renewals."""
+
+    log_likelihood: float
+    further: np.ndarray  #: P(1, 2, ... more renewals at least) of somebody who made these
+
+
+class OwnChurn:
+    """Each customer makes the n-th renewal with a probability of their own, that may move with n.
+
+    P(renewed n times | theta) = (1 - theta)^(n^c); c = 1 where a family has no such parameter.
+    """
+
+    def posterior(
+        self, parameters: Any, n: float, churned: bool, ahead: int = 5
+    ) -> ContractPosterior:
+        theta, prior = beta_axis(parameters.alpha, parameters.beta)
+        c = getattr(parameters, "c", 1.0)
+
+        def renewed(times: float) -> np.ndarray:
+            return np.exp(times**c * np.log1p(-np.minimum(theta, 1 - 1e-16)))
+
+        # once more not made, without cancellation
+        missed = -np.expm1(((n + 1) ** c - n**c) * np.log1p(-np.minimum(theta, 1 - 1e-16)))
+        joint = prior * renewed(n) * (missed if churned else 1.0)
+        still = prior * renewed(n)
+        further = [(prior * renewed(n + k)).sum() / still.sum() for k in range(1, ahead + 1)]
+        return ContractPosterior(float(np.log(joint.sum())), np.array(further))

@@ -19,12 +19,20 @@ def softplus(x: Any) -> Any:
     return mp.log1p(mp.exp(x))
 
 
+def log1mexp(x: Any) -> Any:
+    return mp.log(-mp.expm1(-x))
+
+
 def gammaln(x: Any) -> Any:
     return mp.loggamma(x)
 
 
 def log_beta(a: Any, b: Any) -> Any:
     return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
+
+
+def log_beta_ratio(a: Any, b: Any, c: Any) -> Any:
+    return log_beta(a, b + c) - log_beta(a, b)
 
 
 def log_rising(z: Any, n: Any) -> Any:

@@ -35,7 +35,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from clv.numerics.backend import Array, Backend
-from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.numerics.histories import ContractHistory, PurchaseHistory, SpendHistory
 
 
 class Parameter(NamedTuple):
@@ -73,12 +73,12 @@ class Paths(NamedTuple):
 
 
 class Family(Protocol):
-    """Common to purchase and spend families."""
+    """Common to all families."""
 
     NAME: str  #: file and configuration name, such as "bg_nbd"
     CLASS_NAME: str  #: public class name, such as "BetaGeoModel"
     TITLE: str  #: for people, such as "BG/NBD"
-    KIND: str  #: "purchase" or "spend"
+    KIND: str  #: "purchase", "spend" or "contract"
     PARAMETERS: Mapping[str, Parameter]
     Parameters: Any  #: NamedTuple with the same names in the same order
 
@@ -148,3 +148,27 @@ class SpendFamily(Family, Protocol):
         rng: np.random.Generator,
     ) -> Array:
         """Worth of simulated purchases, in units of `scale`; see `gamma_gamma`."""
+
+
+class ContractFamily(Family, Protocol):
+    """A model of how often contracts are renewed. Renewals are whole numbers, counted from 1."""
+
+    def log_likelihood(self, parameters: Any, history: ContractHistory, xp: Backend) -> Any:
+        """Log-probability of each contract's renewals, shape (n,)."""
+
+    def survival(self, parameters: Any, n: Any) -> Array:
+        """P(renewed n times at least), n >= 0."""
+
+    def retention_rate(self, parameters: Any, n: Any) -> Array:
+        """P(the n-th renewal is made | the one before it was), n >= 1."""
+
+    def discounted_renewals(self, parameters: Any, n: Any, delta: Any, until: Any) -> Array:
+        """Expected renewals to come, the k-th discounted by exp(-delta k), k = 1, ..., until.
+
+        Of somebody who has just made the n-th (0: has just signed); `until` may be infinite.
+        """
+
+    def sample_renewals(
+        self, parameters: Any, n: Any, rng: np.random.Generator, shape: tuple[int, ...]
+    ) -> Any:
+        """How many more renewals somebody makes who has made n; whole numbers of that shape."""

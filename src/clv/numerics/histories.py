@@ -41,3 +41,14 @@ class SpendHistory(NamedTuple):
     def take(self, rows: Any) -> SpendHistory:
         """The chosen rows."""
         return SpendHistory(*(field[rows] for field in self))
+
+
+class ContractHistory(NamedTuple):
+    """How often contracts were renewed. Every field has shape (n,)."""
+
+    renewals: Array  #: how often so far
+    churned: Array  #: 1 where the next renewal was not made, 0 where it has not come up
+
+    def take(self, rows: Any) -> ContractHistory:
+        """The chosen rows."""
+        return ContractHistory(*(field[rows] for field in self))

@@ -142,6 +142,12 @@ def softplus(x: Jet) -> Jet:
     return x.chain(backend.softplus(x.value), logistic, small / (1.0 + small) ** 2)
 
 
+def log1mexp(x: Jet) -> Jet:
+    """``ln(1 - exp(-x))``; its slope is 1 / (e^x - 1)."""
+    slope = 1.0 / np.expm1(x.value)
+    return x.chain(backend.log1mexp(x.value), slope, -slope * (1.0 + slope))
+
+
 def log_rising(z: Jet, n: Any) -> Jet:
     """``ln Gamma(z + n) - ln Gamma(z)``, differentiated in `z` and, if it is a jet, in `n`."""
     if not isinstance(n, Jet):
@@ -187,6 +193,35 @@ def log_beta(a: Jet, b: Jet) -> Jet:
         - special.trigamma_rising(b.value, a.value) * b.gradient[:, None] * b.gradient[None, :]
         - special.trigamma(a.value + b.value) * (cross + np.swapaxes(cross, 0, 1)),
     )
+
+
+def log_beta_ratio(a: Jet, b: Jet, c: Any) -> Jet:
+    """``ln B(a, b + c) - ln B(a, b)``, differentiated in `c` too if it is a jet."""
+    jets = [v if isinstance(v, Jet) else _constant(v, like=a) for v in (a, b, c)]
+    shape, rest, times = (v.value for v in jets)
+    # symmetric in a and c; the smaller one loses fewer digits
+    least, most = np.minimum(shape, times), np.maximum(shape, times)
+    by_shape = -special.trigamma_rising(shape + rest, times)
+    by_times = -special.trigamma_rising(rest + times, shape)
+    first = (
+        -special.digamma_rising(shape + rest, times),
+        special.digamma_rising(rest, least) - special.digamma_rising(rest + most, least),
+        -special.digamma_rising(rest + times, shape),
+    )
+    in_rest = special.trigamma_rising(rest, least) - special.trigamma_rising(rest + most, least)
+    cross = -special.trigamma(shape + rest + times)
+    second = (
+        (by_shape, by_shape, cross),
+        (by_shape, in_rest, by_times),
+        (cross, by_times, by_times),
+    )
+    gradient, hessian = np.zeros((1, 1)), np.zeros((1, 1, 1))
+    for u, slope, row in zip(jets, first, second, strict=True):
+        gradient = gradient + slope * u.gradient
+        hessian = hessian + slope * u.hessian
+        for v, curve in zip(jets, row, strict=True):
+            hessian = hessian + curve * u.gradient[:, None] * v.gradient[None, :]
+    return Jet(backend.log_beta_ratio(shape, rest, times), gradient, hessian)
 
 
 def where(condition: npt.NDArray[np.bool_], x: Any, y: Any) -> Jet:

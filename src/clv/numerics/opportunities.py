@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clv.numerics._beta_trapezoid import beta_peak, trapezoid_step
-from clv.numerics._rising import log_beta_ratio
-from clv.numerics.special import beta_geometric_survival
+from clv.numerics.special import beta_geometric_survival, log_beta_ratio
 
 Array = NDArray[np.float64]
 
@@ -121,7 +120,7 @@ def _undiscounted(c: Array, d: Array, t: Array) -> Array:
         -log_beta_ratio(np.abs(excess), np.where(above, d + 1.0, c + d), steps),
     )
     gone = np.where(finite, -np.expm1(log_rest), 1.0)
-    return np.asarray(np.where(finite | above, d / excess * gone, np.inf))
+    return np.asarray(np.where(finite | (c > 1.0), d / excess * gone, np.inf))
 
 
 def _perpetuity(c: Array, d: Array, delta: Array) -> Array:

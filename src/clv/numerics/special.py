@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from clv.numerics._beta_series import Kind, is_easy, series
 from clv.numerics._beta_trapezoid import trapezoid
 from clv.numerics._gamma import digamma, gammaln, trigamma
-from clv.numerics._rising import digamma_rising, log_rising, trigamma_rising
+from clv.numerics._rising import digamma_rising, log_beta_ratio, log_rising, trigamma_rising
 
 __all__ = [
     "beta_geometric_purchases",
@@ -25,6 +25,7 @@ __all__ = [
     "digamma",
     "digamma_rising",
     "gammaln",
+    "log_beta_ratio",
     "log_rising",
     "trigamma",
     "trigamma_rising",

@@ -1,0 +1,98 @@
+"""The shell around contract families: how often contracts are renewed."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from clv.errors import BoundaryWarning, DataError, FitError
+from clv.fitted.contracts import FittedContracts
+from clv.inference.maximum_likelihood import maximize, parameter_draws
+from clv.model import Method, Model
+from clv.numerics.histories import ContractHistory
+from clv.tables.contracts import Contracts
+
+
+class ContractModel(Model):
+    """A model of how often contracts are renewed."""
+
+    def fit(
+        self, contracts: Contracts, *, method: Method = "mle", draws: int = 400, seed: int = 0
+    ) -> FittedContracts:
+        """Fit to contracts, or to cohorts of survivors.
+
+        Parameters
+        ----------
+        contracts
+            From `clv.contracts_table` or `clv.contracts_from_survivors`. Contracts that run have
+            been renewed so often; what they will do is not held against them.
+        method
+            "mle": maximum likelihood on the distinct weighted rows, which is exact.
+        draws
+            Parameter draws to keep for intervals.
+        seed
+            For these draws.
+
+        Returns
+        -------
+        FittedContracts
+
+        Raises
+        ------
+        FitError
+            If there are fewer than two contracts, or none has come up for renewal.
+        ConvergenceError
+            If no maximum is found and no boundary explains why.
+
+        Warns
+        -----
+        BoundaryWarning
+            If the likelihood is largest at a limit of the parameters, which it names.
+
+        Examples
+        --------
+        >>> import clv
+        >>> cohort = clv.contracts_from_survivors([1000, 869, 743, 653, 593, 551, 517, 491])
+        >>> fitted = clv.ShiftedBetaGeoModel().fit(cohort)
+        >>> fitted.survival(12).round(3).item()
+        0.378
+        """
+        if not isinstance(contracts, Contracts):
+            raise DataError(
+                "fit expects contracts from clv.contracts_table or clv.contracts_from_survivors, "
+                f"not {type(contracts).__name__}"
+            )
+        if method != "mle":
+            raise DataError(f"method {method!r} is not known; there is 'mle'")
+        family, rows = self.family, contracts.distinct
+        history = ContractHistory(*rows.columns)
+        if contracts.n_contracts < 2:
+            raise FitError(
+                f"{family.TITLE} cannot be fitted to one contract: its parameters describe how "
+                "customers differ. Give all contracts"
+            )
+        if not np.any(history.renewals + history.churned > 0):
+            raise FitError(
+                f"{family.TITLE} cannot be fitted: none of {contracts.n_contracts:,} contracts has "
+                f"come up for renewal. Wait for a {contracts.period}, or check period and start"
+            )
+        estimate = maximize(family, history, rows.weights, {})
+        notes: tuple[str, ...] = contracts.notes
+        if estimate.convergence.boundary is not None:
+            notes = (f"{family.TITLE}: {estimate.convergence.message}.", *notes)
+            warnings.warn(notes[0], BoundaryWarning, stacklevel=2)
+        return FittedContracts(
+            family=family,
+            estimates=estimate.parameters,
+            log_covariance=estimate.log_covariance,
+            determined=estimate.determined,
+            draws=parameter_draws(estimate, draws, seed),
+            log_likelihood=estimate.log_likelihood,
+            n_customers=contracts.n_contracts,
+            time_unit=contracts.period,
+            observation_period_end=contracts.as_of,
+            fingerprint=contracts.fingerprint,
+            convergence=estimate.convergence,
+            notes=notes,
+        )
