@@ -82,3 +82,16 @@ def test_what_is_the_same_as_another_is_left_out_and_named() -> None:
     (note,) = found.notes
     assert "twice" in note
     assert "price" in note
+
+
+def test_periods_in_which_nobody_buys_are_named_as_a_limit() -> None:
+    """A shop that closes for two weeks: nothing bounds the coefficient, and all else stays."""
+    time, history = timeline(world(200, 40, NUMBERS, (0.0,) * 3, (0.0,) * 3, seed=6))
+    price = time.columns["price"].values
+    quiet = price > np.quantile(price, 0.9)
+    time.columns["shop"] = Column(1.0 - quiet, ("closed", "open"))
+    time.at_purchases["shop"] = Column(np.zeros(len(time.bought_by)), ("open",))
+    found = fit(time, history, {"purchase": ("shop",)})
+    assert not found.estimate.convergence.converged
+    assert "shop=closed for alpha has run to -infinity" in str(found.estimate.convergence.boundary)
+    assert found.estimate.determined.tolist() == [True, True, True, True, False]

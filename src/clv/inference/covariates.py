@@ -146,8 +146,13 @@ def _by_jets(family: Any) -> Callable[[Any, Any], tuple[Array, Array, Array]]:
     return derivatives
 
 
-def boundary_of(family: Any, design: Design, point: Array) -> str | None:
-    """Name the limit that base parameters or coefficients have run to."""
+def boundary_of(
+    family: Any,
+    design: Design,
+    point: Array,
+    why: str = "the customers concerned are too few, or all alike",
+) -> str | None:
+    """Name the limit that base parameters or coefficients have run to, and why the latter do."""
     k = len(design.parameters)
     base = family.boundary(family.Parameters(*np.exp(point[:k])))
     found = [] if base is None else [base]
@@ -156,8 +161,7 @@ def boundary_of(family: Any, design: Design, point: Array) -> str | None:
             end = "infinity" if value > 0 else "-infinity"
             found.append(
                 f"the {coefficient.group} coefficient of {coefficient.what} for "
-                f"{coefficient.parameter} has run to {end}: the customers concerned are too few, "
-                "or all alike"
+                f"{coefficient.parameter} has run to {end}: {why}"
             )
     return "; ".join(found) or None
 

@@ -127,7 +127,8 @@ def maximize_time_varying(
 
 def _limit(family: Any, design: Design, best: Minimum) -> str | None:
     """Name the limit that a search has run to; None at a maximum, and where nothing explains it."""
-    found = boundary_of(family, design, best.point)
+    why = "next to nothing happens in the periods concerned, or they are too few to say"
+    found = boundary_of(family, design, best.point, why)
     if found is not None or (np.isfinite(best.decrement) and not best.on_wall.any()):
         return found
     k = len(design.parameters)
