@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from clv.tables.contracts import contracts_from_survivors as contracts_from_survivors
     from clv.tables.contracts import contracts_table as contracts_table
     from clv.tables.opportunities import opportunity_summary as opportunity_summary
+    from clv.tables.ready_made import rfm_table as rfm_table
     from clv.tables.rfm import RFM as RFM
-    from clv.tables.rfm import rfm_summary as rfm_summary
-    from clv.tables.rfm import rfm_table as rfm_table
+    from clv.tables.summary import rfm_summary as rfm_summary
     from clv.tables.time_varying import time_varying_covariates as time_varying_covariates
     from clv.tables.transactions import (
         Transactions as Transactions,
@@ -75,8 +75,8 @@ _PUBLIC = {
     "opportunity_summary": "clv.tables.opportunities",
     "read_transactions": "clv.tables.transactions",
     "retention_curve": "clv.retention",
-    "rfm_summary": "clv.tables.rfm",
-    "rfm_table": "clv.tables.rfm",
+    "rfm_summary": "clv.tables.summary",
+    "rfm_table": "clv.tables.ready_made",
     "time_varying_covariates": "clv.tables.time_varying",
 }
 _NAMESPACES = ("datasets", "errors", "evaluation", "families", "plots")

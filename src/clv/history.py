@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from clv.errors import DataError, MissingColumnError
 from clv.tables._frame import Table
 from clv.tables.customers import MatchedCustomers, match_customers
-from clv.tables.rfm import RFM, rfm_summary
+from clv.tables.rfm import RFM
+from clv.tables.summary import rfm_summary
 from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, parse_horizon
 
 if TYPE_CHECKING:

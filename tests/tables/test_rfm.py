@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from oracles.naive_summary import summarise
 
 from clv.errors import DataError, MissingColumnError, NoUsableRowsError
-from clv.tables.rfm import RFM, rfm_summary
+from clv.tables.rfm import RFM
+from clv.tables.summary import rfm_summary
 from clv.units import DAYS_PER_UNIT
 
 # -- against the naive summary ----------------------------------------------------------------

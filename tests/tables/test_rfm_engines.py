@@ -13,7 +13,8 @@ import pytest
 from builders import ENGINES, lines, on, read
 
 from clv.tables import _days
-from clv.tables.rfm import RFM, rfm_summary
+from clv.tables.rfm import RFM
+from clv.tables.summary import rfm_summary
 from clv.tables.transactions import Transactions
 
 # -- CDNOW -----------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 from builders import lines, on
 
 from clv.errors import DataError, MissingColumnError, NoUsableRowsError, UnsupportedFrameError
-from clv.tables.rfm import rfm_summary, rfm_table
+from clv.tables.ready_made import rfm_table
+from clv.tables.summary import rfm_summary
 
 GOOD = {
     "customer_id": ["b", "a", "c"],

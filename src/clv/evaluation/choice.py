@@ -18,7 +18,8 @@ from clv.errors import BoundaryWarning, ClvError, DataError, FitError
 from clv.evaluation.table import ResultTable
 from clv.fitted import FittedPurchases
 from clv.model import PurchaseModel, model_class
-from clv.tables.rfm import RFM, rfm_summary
+from clv.tables.rfm import RFM
+from clv.tables.summary import rfm_summary
 from clv.tables.transactions import Transactions
 
 Criterion = Literal["log_score", "aic"]

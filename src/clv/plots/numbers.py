@@ -316,7 +316,7 @@ def probability_alive_grid(
     """
     import pyarrow as pa
 
-    from clv.tables.rfm import rfm_table
+    from clv.tables.ready_made import rfm_table
 
     x, t_x = np.meshgrid(frequency, np.asarray(recency, dtype=np.float64))
     possible = (x == 0) == (t_x == 0)

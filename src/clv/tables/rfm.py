@@ -17,17 +17,11 @@ import numpy as np
 from clv.errors import DataError
 from clv.numerics.compress import Compressed, compress
 from clv.tables._covariates import check_names, read_covariates
-from clv.tables._day import day_number, parse_day
-from clv.tables._days import purchase_days
 from clv.tables._fingerprint import HASHED, fingerprint
 from clv.tables._frame import FloatArray, Table, counted, levels_of
-from clv.tables._period import observation_period
-from clv.tables._ready_made import read_ready_made
-from clv.tables._summary import summarise
 from clv.tables.refunds import NONE_UNMATCHED, IntArray, UnmatchedRefunds
 from clv.tables.time_varying import TimeVaryingCovariates
-from clv.tables.transactions import Transactions
-from clv.units import DAYS_PER_UNIT, TimeUnit, check_time_unit
+from clv.units import DAYS_PER_UNIT, TimeUnit
 
 _HOLDOUT_COLUMNS = ("holdout_purchases", "holdout_spend")
 _COLUMNS = (
@@ -123,10 +117,11 @@ class RFM(Table):
 
         Examples
         --------
+        >>> import clv
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"customer_id": ["a", "b"], "frequency": 0, "recency": 0.0,
         ...                       "T": 38.0})
-        >>> rfm_table(frame, time_unit="week").distinct("frequency", "T").weights
+        >>> clv.rfm_table(frame, time_unit="week").distinct("frequency", "T").weights
         array([2.])
         """
         if columns not in self._distinct:
@@ -196,11 +191,12 @@ class RFM(Table):
 
         Examples
         --------
+        >>> import clv
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"customer_id": ["a", "b"], "frequency": 0, "recency": 0.0,
         ...                       "T": 38.0})
         >>> known = pd.DataFrame({"customer_id": ["b", "a"], "channel": ["web", "shop"]})
-        >>> rfm = rfm_table(frame, time_unit="week").with_covariates(known, ["channel"])
+        >>> rfm = clv.rfm_table(frame, time_unit="week").with_covariates(known, ["channel"])
         >>> rfm.to_pandas()["channel"].tolist()
         ['shop', 'web']
         """
@@ -230,12 +226,13 @@ class RFM(Table):
         Examples
         --------
         >>> import clv
+        >>> import clv
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"customer_id": ["a", "b"], "frequency": 0, "recency": 0.0,
         ...                       "T": 38.0})
         >>> weeks = pd.DataFrame({"week": ["2024-01-01", "2024-01-08"], "sale": [0, 1]})
         >>> sales = clv.time_varying_covariates(weeks, customer_id=None, date="week")
-        >>> rfm_table(frame, time_unit="week").with_time_varying_covariates(sales).time_varying
+        >>> clv.rfm_table(frame, time_unit="week").with_time_varying_covariates(sales).time_varying
         Time-varying covariates sale: everybody, 2 periods from 2024-01-01 to 2024-01-14
         """
         if not isinstance(covariates, TimeVaryingCovariates):
@@ -314,193 +311,3 @@ class RFM(Table):
             "; clv.rfm_summary makes every column from transactions, and clv.rfm_table takes "
             "those that a ready-made table has"
         )
-
-
-def rfm_summary(
-    transactions: Transactions,
-    *,
-    observation_period_end: Any,
-    time_unit: str = "week",
-    calibration_period_end: Any = None,
-) -> RFM:
-    """Summarise transactions to one row per customer.
-
-    All lines of a customer on one calendar day are one purchase, whatever the time unit. Of
-    refunds see `clv.tables.refunds`; those dated on or before a cut change what was known at the
-    cut, and later ones never do.
-
-    Parameters
-    ----------
-    transactions
-        From `clv.read_transactions`.
-    observation_period_end
-        Last day observed: a date, or a text such as "1998-06-30" (in the calendar of the
-        transactions). Later lines are left out and counted in the notes. "last" takes the last
-        day in the data, which is right only if nothing is missing after it.
-    time_unit
-        "day", "week", "month" (365.25 / 12 days) or "year": the unit of all ages.
-    calibration_period_end
-        Splits the time: the table is as known on that day, and ``holdout_purchases`` and
-        ``holdout_spend`` tell what came after it, up to `observation_period_end`. Customers
-        whose first purchase is later are not in the table. A refund in the holdout of an
-        earlier purchase lowers the holdout spend and nothing else.
-
-    Returns
-    -------
-    RFM
-        Sorted by customer id, in every engine; the columns are told there.
-
-    Raises
-    ------
-    DataError
-        If a date cannot be read, the end lies before the first day, or the calibration end does
-        not lie before the end.
-    NoUsableRowsError
-        If no customer is left.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> import clv
-    >>> orders = pd.DataFrame({
-    ...     "customer_id": ["a", "a", "a", "b"],
-    ...     "date": ["2024-01-01", "2024-01-15", "2024-01-15", "2024-01-10"],
-    ...     "amount": [10.0, 20.0, 5.0, 8.0],
-    ... })
-    >>> rfm = clv.rfm_summary(
-    ...     clv.read_transactions(orders), observation_period_end="2024-01-29"
-    ... )
-    >>> rfm.to_pandas()[["customer_id", "frequency", "recency", "T", "monetary_value"]]
-      customer_id  frequency  recency         T  monetary_value
-    0           a          1      2.0  4.000000            25.0
-    1           b          0      0.0  2.714286             NaN
-    """
-    if not isinstance(transactions, Transactions):
-        raise DataError(
-            f"rfm_summary needs transactions, not {type(transactions).__name__}; read a frame or "
-            "file with clv.read_transactions, or take a ready-made table with clv.rfm_table"
-        )
-    unit = check_time_unit(time_unit)
-    period = observation_period(transactions, observation_period_end, calibration_period_end)
-    summary = summarise(
-        purchase_days(transactions, day_number(period.end)),
-        end=day_number(period.end),
-        cut=None if period.cut is None else day_number(period.cut),
-        days_per_unit=DAYS_PER_UNIT[unit],
-    )
-    return RFM(
-        **Table.parts(summary.columns, like=transactions.engine),
-        time_unit=unit,
-        observation_period_end=period.end,
-        calibration_period_end=period.cut,
-        notes=(*period.notes, *summary.notes),
-        unmatched_refunds=summary.unmatched,
-    )
-
-
-def rfm_table(
-    frame: Any,
-    *,
-    time_unit: str,
-    observation_period_end: Any = None,
-    calibration_period_end: Any = None,
-    customer_id: str | None = "customer_id",
-    frequency: str = "frequency",
-    recency: str = "recency",
-    T: str = "T",
-    monetary_value: str = "monetary_value",
-    mean_purchase_value: str = "mean_purchase_value",
-    total_value: str = "total_value",
-    sum_log_intervals: str = "sum_log_intervals",
-    first_purchase: str = "first_purchase",
-    last_purchase: str = "last_purchase",
-    holdout_purchases: str = "holdout_purchases",
-    holdout_spend: str = "holdout_spend",
-) -> RFM:
-    """Take a ready-made table, from SQL or another package, after checking it.
-
-    Parameters
-    ----------
-    frame
-        One row per customer, in pandas (the id may be the index), Polars, PyArrow or DuckDB.
-    time_unit
-        Unit of `recency` and `T`: "day", "week", "month" or "year".
-    observation_period_end
-        Last day observed; without it, forecasts give no dates.
-    calibration_period_end
-        The day on which the figures are known, if the table has a holdout.
-    customer_id
-        Name of the column with ids; None numbers the rows from 1.
-    frequency, recency, T
-        Names of the columns that are required; see `RFM` for their meaning.
-    monetary_value, mean_purchase_value, total_value, sum_log_intervals
-        Names of columns that are used where they are there. Of the mean and the total value of
-        all purchases, one gives the other.
-    first_purchase, last_purchase, holdout_purchases, holdout_spend
-        Likewise.
-
-    Returns
-    -------
-    RFM
-        In the order of the frame and in its engine.
-
-    Raises
-    ------
-    MissingColumnError
-        If a required column is not there.
-    NoUsableRowsError
-        If the table is empty.
-    UnsupportedFrameError
-        If `frame` is no table.
-    DataError
-        If an id is missing or repeated, `frequency` is no whole number, `recency` lies outside
-        0..T or is 0 for others than one-time buyers, or a number is negative or not finite. The
-        message tells the column, the number of rows, the first one and what to do.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame(
-    ...     {"id": [1, 2], "x": [2, 0], "t_x": [30.4, 0.0], "T": [38.9, 38.9]}
-    ... )
-    >>> rfm = rfm_table(
-    ...     frame, time_unit="week", customer_id="id", frequency="x", recency="t_x"
-    ... )
-    >>> len(rfm), rfm.array("frequency")
-    (2, array([2., 0.]))
-    """
-    names = {
-        "customer_id": customer_id,
-        "frequency": frequency,
-        "recency": recency,
-        "T": T,
-        "monetary_value": monetary_value,
-        "mean_purchase_value": mean_purchase_value,
-        "total_value": total_value,
-        "sum_log_intervals": sum_log_intervals,
-        "first_purchase": first_purchase,
-        "last_purchase": last_purchase,
-        "holdout_purchases": holdout_purchases,
-        "holdout_spend": holdout_spend,
-    }
-    unit = check_time_unit(time_unit)
-    end, cut = (
-        None if day is None else parse_day(day, what)
-        for day, what in (
-            (observation_period_end, "observation_period_end"),
-            (calibration_period_end, "calibration_period_end"),
-        )
-    )
-    if end is not None and cut is not None and cut >= end:
-        raise DataError(
-            f"calibration_period_end {cut} must lie before observation_period_end {end}"
-        )
-    table = read_ready_made(frame, names)
-    order = [name for name in names if name in table.columns]
-    return RFM(
-        **Table.parts({name: table.columns[name] for name in order}, like=table.engine),
-        time_unit=unit,
-        observation_period_end=end,
-        calibration_period_end=cut,
-        notes=tuple(table.notes),
-    )
