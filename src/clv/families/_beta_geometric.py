@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clv.families import _limits
 from clv.families._protocol import Moves, Paths
 from clv.numerics import special
 from clv.numerics.backend import Array, Backend
@@ -333,37 +334,9 @@ def _dropout(
 
 # --- limits --------------------------------------------------------------------------------
 
-EXTREME = 1e6  #: beyond this (in units of the mean age) a parameter has left for a limit
-
 
 def boundary(parameters: Parameters) -> str | None:
     """Name the limit that the parameters (time measured in mean ages) have run to."""
     r, alpha, a, b = (float(p) for p in parameters)
-    found = []
-    if a / (a + b) < 1 / EXTREME:
-        found.append(
-            "dropout vanishes (a / (a + b) -> 0): nobody is seen to leave, "
-            "the purchases alone are described by the NBD"
-        )
-    elif b / (a + b) < 1 / EXTREME:
-        found.append("dropout is certain (a / (a + b) -> 1): everybody leaves at the first chance")
-    elif a + b > EXTREME:
-        found.append(
-            "all customers share one dropout probability (a, b -> infinity, "
-            f"a / (a + b) = {a / (a + b):.3g})"
-        )
-    elif a + b < 1 / EXTREME:
-        found.append(
-            "dropout is all or nothing (a, b -> 0): customers leave at once or never, "
-            f"the share that leaves is {a / (a + b):.3g}"
-        )
-    if r > EXTREME:
-        found.append("all customers buy at the same rate (r, alpha -> infinity)")
-    elif alpha < 1 / EXTREME or r < 1 / EXTREME:
-        found.append(
-            "purchase rates are either negligible or enormous (r or alpha -> 0): "
-            "too few customers repeat"
-        )
-    elif alpha > EXTREME:
-        found.append("purchase rates vanish (alpha -> infinity): nobody seems to repeat")
-    return "; ".join(found) or None
+    dropout = _limits.of_dropout_probabilities(a, b, "ab", without="NBD")
+    return _limits.said(dropout, _limits.of_purchase_rates(r, alpha))

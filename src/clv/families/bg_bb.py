@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clv.families import _limits
+from clv.families._limits import EXTREME
 from clv.families._protocol import Parameter, Paths
 from clv.numerics import jets, opportunities
 from clv.numerics.backend import Array, Backend
@@ -214,45 +216,32 @@ def log_likelihood_derivatives(
     )
 
 
-EXTREME = 1e6  #: beyond this a parameter has left for a limit
-
-
 def boundary(parameters: Parameters) -> str | None:
     """Name the limit that the parameters have run to."""
     alpha, beta, gamma, delta = (float(p) for p in parameters)
-    found = []
-    if gamma / (gamma + delta) < 1 / EXTREME:
-        found.append(
-            "dropout vanishes (gamma / (gamma + delta) -> 0): nobody is seen to leave, "
-            "the purchases alone are described by the beta-binomial"
-        )
-    elif delta / (gamma + delta) < 1 / EXTREME:
-        found.append("dropout is certain (gamma / (gamma + delta) -> 1): everybody leaves at once")
-    elif gamma + delta > EXTREME:
-        found.append(
-            "all customers share one dropout probability (gamma, delta -> infinity, "
-            f"gamma / (gamma + delta) = {gamma / (gamma + delta):.3g})"
-        )
-    elif gamma + delta < 1 / EXTREME:
-        found.append(
-            "dropout is all or nothing (gamma, delta -> 0): customers leave at once or never, "
-            f"the share that leaves is {gamma / (gamma + delta):.3g}"
-        )
-    if alpha / (alpha + beta) < 1 / EXTREME:
-        found.append("purchases vanish (alpha / (alpha + beta) -> 0): nobody seems to come back")
-    elif beta / (alpha + beta) < 1 / EXTREME:
-        found.append(
+    dropout = _limits.of_dropout_probabilities(
+        gamma, delta, ("gamma", "delta"), without="beta-binomial"
+    )
+    return _limits.said(dropout, _limit_of_purchase_probabilities(alpha, beta))
+
+
+def _limit_of_purchase_probabilities(alpha: float, beta: float) -> str | None:
+    share = alpha / (alpha + beta)
+    if share < 1 / EXTREME:
+        return "purchases vanish (alpha / (alpha + beta) -> 0): nobody seems to come back"
+    if beta / (alpha + beta) < 1 / EXTREME:
+        return (
             "customers use every opportunity while they are there (alpha / (alpha + beta) -> 1): "
             "leaving can be seen, which a contract model describes"
         )
-    elif alpha + beta > EXTREME:
-        found.append(
+    if alpha + beta > EXTREME:
+        return (
             "all customers share one purchase probability (alpha, beta -> infinity, "
-            f"alpha / (alpha + beta) = {alpha / (alpha + beta):.3g})"
+            f"alpha / (alpha + beta) = {share:.3g})"
         )
-    elif alpha + beta < 1 / EXTREME:
-        found.append(
+    if alpha + beta < 1 / EXTREME:
+        return (
             "purchases are all or nothing (alpha, beta -> 0): customers use every opportunity or "
-            f"none, the share that uses them is {alpha / (alpha + beta):.3g}"
+            f"none, the share that uses them is {share:.3g}"
         )
-    return "; ".join(found) or None
+    return None

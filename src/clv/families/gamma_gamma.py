@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clv.families._limits import EXTREME
 from clv.families._protocol import Moves, Parameter
 from clv.numerics.backend import Array, Backend, log_beta
 from clv.numerics.histories import SpendHistory
@@ -209,8 +210,6 @@ def log_likelihood_derivatives(
 
 
 # --- limits ----------------------------------------------------------------------------------
-
-EXTREME = 1e6
 
 
 def boundary(parameters: Parameters) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clv.families import _limits
 from clv.families._protocol import Parameter, Paths
 from clv.numerics import jets, special
 from clv.numerics.backend import Array, Backend
@@ -139,19 +140,6 @@ def log_likelihood_derivatives(
     )
 
 
-EXTREME = 1e6  #: beyond this (in units of the mean age) a parameter has left for a limit
-
-
 def boundary(parameters: Parameters) -> str | None:
     """Name the limit that the parameters (time measured in mean ages) have run to."""
-    r, alpha = (float(p) for p in parameters)
-    if r > EXTREME:
-        return "all customers buy at the same rate (r, alpha -> infinity)"
-    if alpha < 1 / EXTREME or r < 1 / EXTREME:
-        return (
-            "purchase rates are either negligible or enormous (r or alpha -> 0): "
-            "too few customers repeat"
-        )
-    if alpha > EXTREME:
-        return "purchase rates vanish (alpha -> infinity): nobody seems to repeat"
-    return None
+    return _limits.of_purchase_rates(float(parameters.r), float(parameters.alpha))

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clv.families import _limits
+from clv.families._limits import EXTREME
 from clv.families._protocol import Moves, Parameter, Paths
 from clv.numerics import pareto, pareto_rows, pareto_sums
 from clv.numerics.backend import Array, Backend
@@ -199,34 +201,25 @@ def row_derivatives(parameters: Parameters, history: PurchaseHistory) -> tuple[A
     return pareto_rows.row_derivatives(parameters, history)
 
 
-EXTREME = 1e6  #: beyond this (in units of the mean age) a parameter has left for a limit
-
-
 def boundary(parameters: Parameters) -> str | None:
     """Name the limit that the parameters (time measured in mean ages) have run to."""
     r, alpha, s, beta = (float(p) for p in parameters)
-    found = []
+    return _limits.said(_limit_of_death_rates(s, beta), _limits.of_purchase_rates(r, alpha))
+
+
+def _limit_of_death_rates(s: float, beta: float) -> str | None:
     if s / beta < 1 / EXTREME:
-        found.append(
+        return (
             "dropout vanishes (s / beta -> 0): nobody is seen to leave, "
             "the purchases alone are described by the NBD"
         )
-    elif s / beta > EXTREME:
-        found.append("everybody leaves right after the first purchase (s / beta -> infinity)")
-    elif s > EXTREME:
-        found.append(
+    if s / beta > EXTREME:
+        return "everybody leaves right after the first purchase (s / beta -> infinity)"
+    if s > EXTREME:
+        return (
             "all customers share one death rate (s, beta -> infinity, "
             f"s / beta = {s / beta:.3g} per mean age)"
         )
-    elif s < 1 / EXTREME or beta < 1 / EXTREME:
-        found.append("dropout is all or nothing (s, beta -> 0): customers leave at once or never")
-    if r > EXTREME:
-        found.append("all customers buy at the same rate (r, alpha -> infinity)")
-    elif alpha < 1 / EXTREME or r < 1 / EXTREME:
-        found.append(
-            "purchase rates are either negligible or enormous (r or alpha -> 0): "
-            "too few customers repeat"
-        )
-    elif alpha > EXTREME:
-        found.append("purchase rates vanish (alpha -> infinity): nobody seems to repeat")
-    return "; ".join(found) or None
+    if s < 1 / EXTREME or beta < 1 / EXTREME:
+        return "dropout is all or nothing (s, beta -> 0): customers leave at once or never"
+    return None
