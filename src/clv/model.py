@@ -359,7 +359,10 @@ class SpendModel(Model):
         else:
             numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
             fit = self._maximize(rfm, history, weights, {"money": pooled}, numbers)
-            remarks = _remarks(family, fit.estimate, history, weights)
+            remarks = (
+                *_levels_without(rfm, fit, what),
+                *_remarks(family, fit.estimate, history, weights),
+            )
         left_out = int(np.count_nonzero(count > 0)) - len(usable)
         if left_out:
             remarks += (
@@ -393,6 +396,21 @@ def _most_frequent(rfm: RFM, name: str) -> str | None:
     if levels is None:
         return None
     return levels[int(np.argmax(np.bincount(rfm.numbers(name).astype(np.int64))))]
+
+
+def _levels_without(rfm: RFM, fit: CovariateFit, what: str) -> tuple[str, ...]:
+    """Levels of the table that no customer of a spend model's fit has."""
+    notes = []
+    for covariate in () if fit.design is None else fit.design.covariates:
+        known = covariate.levels or ()
+        unseen = [level for level in rfm.levels(covariate.name) or () if level not in known]
+        if unseen:
+            notes.append(
+                f"Nobody with {covariate.name}={', '.join(unseen)} has a {what} of positive value: "
+                "the spend model does not know these customers and refuses to predict them. Group "
+                "them with others, or use purchases='all'."
+            )
+    return tuple(notes)
 
 
 def _with_covariates(group: str) -> list[str]:

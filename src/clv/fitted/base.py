@@ -121,8 +121,9 @@ class Fitted:
         """Covariance of the parameters (delta method from their logarithms), shape (k, k)."""
         k = len(self.family.PARAMETERS)
         values = np.array([self.parameters[name] for name in self.family.PARAMETERS])
-        known = np.where(self.user_determined[:k], values, np.nan)
-        return np.asarray(self.user_covariance[:k, :k] * np.outer(known, known))
+        known = np.where(self.user_determined[:k] & np.isfinite(values), values, np.nan)
+        with np.errstate(over="ignore"):
+            return np.asarray(self.user_covariance[:k, :k] * np.outer(known, known))
 
     @property
     def standard_errors(self) -> dict[str, float]:
@@ -152,7 +153,8 @@ class Fitted:
         """
         import pandas as pd
 
-        low, high = np.exp(np.quantile(self.user_logs(self.draws), [0.05, 0.95], axis=0))
+        with np.errstate(over="ignore"):
+            low, high = np.exp(np.quantile(self.user_logs(self.draws), [0.05, 0.95], axis=0))
         k, known = len(self.family.PARAMETERS), self.user_determined
         rows = {
             "estimate": [self.parameters[name] for name in self.family.PARAMETERS],

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Level of the intervals.
 LEVEL = 0.9
 
+#: Numbers that vary less than this are not spoken of by the unit.
+SMALL = 0.02
+
 
 class Effect(NamedTuple):
     """What one covariate, or one level of it, changes for customers.
@@ -29,7 +32,7 @@ class Effect(NamedTuple):
     covariate: str
     level: str | None  #: None for a number
     base: str | None  #: the level it is compared with
-    step: float  #: for a number: the difference looked at, 1 unit
+    step: float  #: for a number: the difference looked at, 1 unit or a standard deviation if tiny
     before: float  #: the figure at the base, or the mean
     after: float  #: and with the level, or one unit more
     factor: float  #: after / before
@@ -121,7 +124,8 @@ def effects(fitted: Fitted) -> tuple[Effect, ...]:
         return ()
     terms = dict.fromkeys((c.group, c.term) for c in design.coefficients)
     first = {(c.group, c.term): c for c in reversed(design.coefficients)}
-    return tuple(_effect(fitted, design, first[key]) for key in terms)
+    with np.errstate(all="ignore"):  # what has run to a limit may be 0 or infinite
+        return tuple(_effect(fitted, design, first[key]) for key in terms)
 
 
 def _effect(fitted: Fitted, design: Design, coefficient: Coefficient) -> Effect:
@@ -135,7 +139,8 @@ def _effect(fitted: Fitted, design: Design, coefficient: Coefficient) -> Effect:
         row[coefficient.term] = step
         return np.asarray(moves.figure(fitted.parameters_at(points, row)))
 
-    step = 1.0 / covariate.scale if number else 1.0
+    units = 1.0 if not number or covariate.scale > SMALL else covariate.scale
+    step = units / covariate.scale if number else 1.0
     before, after = (float(figure(fitted.estimates, s)) for s in (0.0, step))
     drawn = np.log(figure(fitted.draws, step) / figure(fitted.draws, 0.0))
     low, high = np.exp(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])).tolist()
@@ -148,8 +153,9 @@ def _effect(fitted: Fitted, design: Design, coefficient: Coefficient) -> Effect:
     known = bool(fitted.determined[entries].all())
     words = moves.reading.format(factor=_short(factor), before=_short(before), after=_short(after))
     if number:
-        who = f"With each further unit of {covariate.name} customers"
-        if factor > 0:
+        more = "unit" if units == 1.0 else _short(units)
+        who = f"With each further {more} of {covariate.name} customers"
+        if units == 1.0:
             far = float(figure(fitted.estimates, 1.0)) / before
             words += f" (over a standard deviation, {_short(covariate.scale)}: {_short(far)} times)"
     else:
@@ -164,7 +170,7 @@ def _effect(fitted: Fitted, design: Design, coefficient: Coefficient) -> Effect:
         covariate.name,
         coefficient.level,
         _base(covariate),
-        1.0,
+        units,
         before,
         after,
         factor,

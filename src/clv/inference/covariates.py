@@ -25,6 +25,9 @@ BLOCK = 4_096
 #: factor has left for a limit.
 EXTREME = float(np.log(1e6))
 
+#: Of a parameter that can be written down.
+LARGEST_LOG = 300.0
+
 #: Tables with at most so many distinct rows are also searched from other starts than the plain
 #: fit, this far from it.
 SMALL, OTHER_STARTS, FAR = 20_000, 2, 0.7
@@ -90,7 +93,22 @@ def maximize_with_covariates(
         customers=float(weights.sum()),
         starts=len(points),
     )
-    return CovariateFit(design, estimate, notes)
+    return CovariateFit(design, estimate, (*notes, *_far_from_zero(design, estimate)))
+
+
+def _far_from_zero(design: Design, estimate: Estimate) -> tuple[str, ...]:
+    """Where 0 is so far from the data that parameters there cannot be written down."""
+    logs = design.to_user[: len(design.parameters)] @ np.log(estimate.parameters)
+    if np.abs(logs).max() < LARGEST_LOG:
+        return ()
+    far = [c.name for c in design.covariates if abs(c.center) > 10.0 * c.scale]
+    return (
+        (
+            f"Parameters are those of a customer with 0 everywhere, which for {', '.join(far)} is "
+            "too far from what was seen for numbers to hold them. Subtract a typical value to read "
+            "them; predictions are the same."
+        ),
+    )
 
 
 def objective_of(
