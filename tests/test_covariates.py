@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from oracles import covariates as oracle
 
 import clv
-from clv.errors import DataError, MissingColumnError
+from clv.errors import BoundaryWarning, DataError, MissingColumnError
 from clv.fitted import Fitted, FittedPurchases, FittedSpend
 from clv.tables.rfm import RFM
 
@@ -484,6 +485,55 @@ def test_an_unseen_level_is_refused_by_name(rfm: RFM, fits: dict[str, FittedPurc
     text = rfm.with_covariates(known.assign(visits="many"), ["channel", "visits"])
     with pytest.raises(DataError, match=r"'fax'|visits holds texts"):
         fits["bg_nbd"].expected_purchases(text, 26)
+
+
+@pytest.mark.parametrize("name", ["bg_nbd", "pareto_nbd", "gamma_gamma"])
+def test_awkward_numbers(name: str, tmp_path: Path) -> None:
+    """Far from 0, tiny, with one value far out: finite, without a warning, or a named limit."""
+    table, _ = simulated(n=500)
+    visits = table.array("visits")
+    awkward = {
+        "far": visits + 1e6,
+        "tiny": visits * 1e-12,
+        "huge": visits * 1e12,
+        "outlier": np.where(np.arange(500) == 3, 1e6, visits),
+    }
+    ids = table.to_pandas()["customer_id"]
+    table = table.with_covariates(pd.DataFrame({"customer_id": ids, **awkward}), list(awkward))
+    found = {}
+    for column in ("visits", *awkward):
+        model = clv.model_class(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BoundaryWarning)
+            fitted = (
+                model(covariates=[column]) if name == "gamma_gamma" else model([column], [column])
+            ).fit(table)
+        predicted = (
+            fitted.expected_spend(table)
+            if name == "gamma_gamma"
+            else fitted.expected_purchases(table, 26)
+        )
+        assert np.isfinite(predicted).all()
+        found[column] = (fitted.log_likelihood, predicted)
+        assert repr(clv.load(fitted.save(tmp_path / column))) == repr(fitted)
+        fitted.summary()
+        assert len(fitted.effects()) == len(model.family.COVARIATES)
+        if column == "far" and name != "gamma_gamma":
+            assert any("0 everywhere, which for far is too far" in note for note in fitted.notes)
+    for column in ("far", "tiny", "huge"):
+        assert found[column][0] == pytest.approx(found["visits"][0], abs=1e-6)
+        np.testing.assert_allclose(found[column][1], found["visits"][1], rtol=1e-4)
+
+
+def test_a_level_without_repeat_buyers_is_said_by_the_spend_model(rfm: RFM) -> None:
+    known = rfm.to_pandas()[["customer_id"]].assign(
+        came_back=np.where(rfm.array("frequency") > 0, "yes", "no")
+    )
+    table = rfm.with_covariates(known, ["came_back"])
+    fitted = clv.GammaGammaModel(covariates=["came_back"]).fit(table)
+    assert any("Nobody with came_back=no has a repeat purchase" in note for note in fitted.notes)
+    with pytest.raises(DataError, match="came_back has 'no', which the model has not seen"):
+        fitted.expected_spend(table)
 
 
 def test_pictures_take_them(rfm: RFM, fits: dict[str, FittedPurchases]) -> None:

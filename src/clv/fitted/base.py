@@ -23,6 +23,9 @@ from clv.numerics.backend import Array
 from clv.tables.rfm import RFM
 from clv.units import TimeUnit
 
+#: Covariates move no customer's parameter by more than this factor, as a log, in predictions.
+FARTHEST = 30.0
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Fitted:
@@ -293,7 +296,8 @@ class Fitted:
         `points` has shape (K,), or (draws, K): then parameters are (1, draws), or (rows, draws).
         """
         if self.design is not None and matrix is not None:
-            return self.family.Parameters(*self.design.parameters_at(points, matrix))
+            found = self.design.parameters_at(points, matrix, FARTHEST)
+            return self.family.Parameters(*found)
         return self.family.Parameters(*(points if points.ndim == 1 else points.T[:, None, :]))
 
     def points(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -181,7 +182,11 @@ def _effect(fitted: Fitted, design: Design, coefficient: Coefficient) -> Effect:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value - 1.0) > 0.01 or value == 1.0 else f"{value:.4f}"
+    """Three digits, or as many as show that it is not 1."""
+    off = abs(value - 1.0)
+    if not 1e-12 < off < 0.01:
+        return f"{value:.3g}"
+    return f"{value:.{math.ceil(-math.log10(off)) + 1}f}"
 
 
 def likelihood_ratio_test(fitted: Fitted, plain: Fitted) -> LikelihoodRatioTest:

@@ -139,7 +139,7 @@ class Design:
             columns[covariate.name] = Column(np.array([number]), None)
         return np.asarray(self.matrix(columns)[0])
 
-    def parameters_at(self, points: Array, matrix: Array) -> list[Array]:
+    def parameters_at(self, points: Array, matrix: Array, farthest: float = np.inf) -> list[Array]:
         """Parameters of rows.
 
         Parameters
@@ -148,6 +148,8 @@ class Design:
             Estimates of shape (K,), or draws of shape (draws, K).
         matrix
             Shape (m, terms), or (terms,) for a single customer.
+        farthest
+            Logs move no farther than this: what lies beyond is a limit, and the same.
 
         Returns
         -------
@@ -165,7 +167,7 @@ class Design:
                     moved = np.einsum("...c,c->...", factors, coefficients)
                 else:
                     moved = np.atleast_2d(factors) @ coefficients.T
-                one = one * np.exp(moved)
+                one = one * np.exp(np.clip(moved, -farthest, farthest))
             found.append(np.asarray(one))
         return found
 
