@@ -13,7 +13,7 @@ import pytest
 import clv
 from clv.errors import BoundaryWarning, DataError, FitError, UnitMismatchError
 from clv.fitted import FittedPurchases, FittedSpend
-from clv.model import FEWEST_BUYERS
+from clv.spend_model import FEWEST_BUYERS
 from clv.tables.rfm import RFM
 
 

@@ -22,7 +22,6 @@ from clv.fitted import (
     FittedPurchases,
     FittedSpend,
     FittedTimeVarying,
-    spend_columns,
     timeline,
     with_intervals,
 )
@@ -30,22 +29,17 @@ from clv.fitted.discounting import check_whole_times
 from clv.inference.covariates import CovariateFit, maximize_with_covariates
 from clv.inference.design import Column
 from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
-from clv.inference.pooled import pooled_estimate
 from clv.inference.time_varying import maximize_time_varying
 from clv.inference.variants import maximize_variants
 from clv.numerics.backend import Array
 from clv.numerics.compress import Compressed
-from clv.numerics.histories import PurchaseHistory, SpendHistory
+from clv.numerics.histories import PurchaseHistory
 from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
 from clv.tables.time_varying import TimeVaryingCovariates
 from clv.tables.transactions import Transactions
 
 Method = Literal["mle"]
-SpendBasis = Literal["repeat", "all"]
-
-#: With fewer customers than this whose purchases count, a spend model is not fitted.
-FEWEST_BUYERS = 10
 
 
 class Model:
@@ -230,11 +224,11 @@ class PurchaseModel(Model):
             fit = self._maximize(rfm, history, rows.weights, scales, numbers)
         options = self._found(fit)
         family = families.chosen(family, options)
-        remarks = _remarks(family, fit.estimate, history, rows.weights)
+        remarks = remarks_of(family, fit.estimate, history, rows.weights)
         family = form.family_of(family)
         return cast(
             FittedPurchases,
-            _assemble(form, family, fit, rfm, len(rfm), draws, seed, remarks, options),
+            assemble(form, family, fit, rfm, len(rfm), draws, seed, remarks, options),
         )
 
     def _time_varying(self, rfm: RFM) -> tuple[str, ...]:
@@ -297,96 +291,6 @@ class RegularPurchaseModel(PurchaseModel):
         return {"k": fit.variant, "k_estimated": self.k is None}
 
 
-class SpendModel(Model):
-    """A model of what a purchase is worth.
-
-    Parameters
-    ----------
-    purchases
-        "repeat": repeat purchases only, the convention of the literature; "all": the first
-        purchase counts too, so that customers who bought once are not all alike.
-    covariates
-        Names of columns, added with ``rfm.with_covariates``, that change what customers spend.
-    """
-
-    def __init__(self, purchases: SpendBasis = "repeat", covariates: Sequence[str] = ()) -> None:
-        if purchases not in ("repeat", "all"):
-            raise DataError(f"purchases must be 'repeat' or 'all', not {purchases!r}")
-        self.purchases = purchases
-        self._take_covariates(spend=covariates)
-
-    def _arguments(self) -> dict[str, Any]:
-        given: dict[str, Any] = {"purchases": self.purchases}
-        return given | ({"covariates": list(self.covariates)} if self.covariates else {})
-
-    def fit(
-        self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
-    ) -> FittedSpend:
-        """Fit to the mean purchase values of a table.
-
-        Customers whose mean value is zero or missing cannot enter; they are counted in the
-        notes. Parameters and errors are those of `PurchaseModel.fit`. With fewer than
-        `FEWEST_BUYERS` customers nothing is fitted: everybody is given the pooled mean of their
-        purchases, and the notes and a `BoundaryWarning` say so.
-
-        Raises
-        ------
-        FitError
-            If fewer than two customers have a purchase that counts.
-        """
-        self._check(rfm, method)
-        family = self.family
-        count, mean = spend_columns(rfm, self.purchases)
-        usable = np.flatnonzero((count > 0) & (mean > 0))
-        what = "repeat purchase" if self.purchases == "repeat" else "purchase"
-        if len(usable) < 2:
-            raise FitError(
-                f"{family.TITLE} cannot be fitted: {len(usable)} of {len(rfm):,} customers "
-                f"have a {what} of positive value, and at least 2 are needed"
-                + (
-                    "; GammaGammaModel(purchases='all') also uses the first purchase"
-                    if self.purchases == "repeat"
-                    else ""
-                )
-            )
-        history = SpendHistory(count[usable], mean[usable])
-        weights = np.ones(len(history.purchases))
-        pooled = dot(history.purchases, history.mean_value) / float(history.purchases.sum())
-        if len(usable) < FEWEST_BUYERS and hasattr(family, "pooled"):
-            why = _too_few(len(usable), what, pooled, self.covariates)
-            fit = CovariateFit(None, pooled_estimate(family, history, weights, why=why), ())
-            remarks: tuple[str, ...] = ()
-        else:
-            numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
-            fit = self._maximize(rfm, history, weights, {"money": pooled}, numbers)
-            remarks = (
-                *_levels_without(rfm, fit, what),
-                *_remarks(family, fit.estimate, history, weights),
-            )
-        left_out = int(np.count_nonzero(count > 0)) - len(usable)
-        if left_out:
-            remarks += (
-                (
-                    f"{left_out:,} customers with a {what} were left out of the spend model: "
-                    "the mean value of their purchases is not positive."
-                ),
-            )
-        options = {"purchases": self.purchases, "pooled_mean": pooled}
-        return cast(
-            FittedSpend,
-            _assemble(FittedSpend, family, fit, rfm, len(weights), draws, seed, remarks, options),
-        )
-
-
-def _too_few(customers: int, what: str, mean: float, covariates: tuple[str, ...]) -> str:
-    left_out = f"; the covariates {', '.join(covariates)} are not used" if covariates else ""
-    return (
-        f"only {customers} customers have a {what} of positive value, too few (under "
-        f"{FEWEST_BUYERS}) to tell how customers differ: everybody is given the pooled mean "
-        f"{mean:.6g} of these purchases{left_out}"
-    )
-
-
 _GROUPS = {"purchase": "purchases", "dropout": "dropout", "spend": "spend"}
 
 
@@ -398,33 +302,18 @@ def _most_frequent(rfm: RFM, name: str) -> str | None:
     return levels[int(np.argmax(np.bincount(rfm.numbers(name).astype(np.int64))))]
 
 
-def _levels_without(rfm: RFM, fit: CovariateFit, what: str) -> tuple[str, ...]:
-    """Levels of the table that no customer of a spend model's fit has."""
-    notes = []
-    for covariate in () if fit.design is None else fit.design.covariates:
-        known = covariate.levels or ()
-        unseen = [level for level in rfm.levels(covariate.name) or () if level not in known]
-        if unseen:
-            notes.append(
-                f"Nobody with {covariate.name}={', '.join(unseen)} has a {what} of positive value: "
-                "the spend model does not know these customers and refuses to predict them. Group "
-                "them with others, or use purchases='all'."
-            )
-    return tuple(notes)
-
-
 def _with_covariates(group: str) -> list[str]:
     found = map(families.find, families.names())
     return [f.CLASS_NAME for f in found if group in getattr(f, "COVARIATES", {})]
 
 
-def _remarks(family: Any, estimate: Estimate, history: Any, weights: Array) -> tuple[str, ...]:
+def remarks_of(family: Any, estimate: Estimate, history: Any, weights: Array) -> tuple[str, ...]:
     """The family's own; of the base parameters where there are covariates."""
     base = family.Parameters(*estimate.parameters[: len(family.PARAMETERS)])
     return tuple(getattr(family, "remarks", lambda *_: ())(base, history, weights))
 
 
-def _assemble(
+def assemble(
     cls: type[Fitted],
     family: Any,
     fit: CovariateFit,
@@ -435,6 +324,7 @@ def _assemble(
     remarks: tuple[str, ...],
     options: dict[str, Any],
 ) -> Fitted:
+    """What `fit` returns; a limit that the fit ran to is the first remark, and a warning."""
     estimate, convergence = fit.estimate, fit.estimate.convergence
     remarks = (*fit.notes, *remarks)
     if convergence.boundary is not None:
@@ -465,7 +355,11 @@ def _base(family: Any) -> type[Model]:
         from clv.contract_model import ContractModel
 
         return ContractModel
-    return PurchaseModel if family.KIND == "purchase" else SpendModel
+    if family.KIND == "spend":
+        from clv.spend_model import SpendModel
+
+        return SpendModel
+    return PurchaseModel
 
 
 @cache

@@ -17,8 +17,9 @@ from clv.evaluation import metrics
 from clv.evaluation.table import ResultTable
 from clv.fitted import FittedPurchases, FittedSpend, spend_columns
 from clv.fitted.effects import LikelihoodRatioTest
-from clv.model import FEWEST_BUYERS, model_class
+from clv.model import model_class
 from clv.numerics.backend import Array
+from clv.spend_model import FEWEST_BUYERS
 from clv.tables._frame import Table
 from clv.tables.rfm import RFM
 from clv.units import parse_horizon
@@ -127,7 +128,7 @@ def spend_independence(
     Raises
     ------
     DataError
-        If fewer than `clv.model.FEWEST_BUYERS` customers have purchases that count.
+        If fewer than `clv.spend_model.FEWEST_BUYERS` customers have purchases that count.
 
     Notes
     -----

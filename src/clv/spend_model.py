@@ -1,0 +1,127 @@
+"""The shell around spend families: what a purchase is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from clv.errors import DataError, FitError
+from clv.fitted import FittedSpend, spend_columns
+from clv.inference.covariates import CovariateFit
+from clv.inference.pooled import pooled_estimate
+from clv.model import Method, Model, assemble, remarks_of
+from clv.numerics.histories import SpendHistory
+from clv.numerics.sums import dot
+from clv.tables.rfm import RFM
+
+SpendBasis = Literal["repeat", "all"]
+
+#: With fewer customers than this whose purchases count, a spend model is not fitted.
+FEWEST_BUYERS = 10
+
+
+class SpendModel(Model):
+    """A model of what a purchase is worth.
+
+    Parameters
+    ----------
+    purchases
+        "repeat": repeat purchases only, the convention of the literature; "all": the first
+        purchase counts too, so that customers who bought once are not all alike.
+    covariates
+        Names of columns, added with ``rfm.with_covariates``, that change what customers spend.
+    """
+
+    def __init__(self, purchases: SpendBasis = "repeat", covariates: Sequence[str] = ()) -> None:
+        if purchases not in ("repeat", "all"):
+            raise DataError(f"purchases must be 'repeat' or 'all', not {purchases!r}")
+        self.purchases = purchases
+        self._take_covariates(spend=covariates)
+
+    def _arguments(self) -> dict[str, Any]:
+        given: dict[str, Any] = {"purchases": self.purchases}
+        return given | ({"covariates": list(self.covariates)} if self.covariates else {})
+
+    def fit(
+        self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
+    ) -> FittedSpend:
+        """Fit to the mean purchase values of a table.
+
+        Customers whose mean value is zero or missing cannot enter; they are counted in the
+        notes. Parameters and errors are those of `PurchaseModel.fit`. With fewer than
+        `FEWEST_BUYERS` customers nothing is fitted: everybody is given the pooled mean of their
+        purchases, and the notes and a `BoundaryWarning` say so.
+
+        Raises
+        ------
+        FitError
+            If fewer than two customers have a purchase that counts.
+        """
+        self._check(rfm, method)
+        family = self.family
+        count, mean = spend_columns(rfm, self.purchases)
+        usable = np.flatnonzero((count > 0) & (mean > 0))
+        what = "repeat purchase" if self.purchases == "repeat" else "purchase"
+        if len(usable) < 2:
+            raise FitError(
+                f"{family.TITLE} cannot be fitted: {len(usable)} of {len(rfm):,} customers "
+                f"have a {what} of positive value, and at least 2 are needed"
+                + (
+                    "; GammaGammaModel(purchases='all') also uses the first purchase"
+                    if self.purchases == "repeat"
+                    else ""
+                )
+            )
+        history = SpendHistory(count[usable], mean[usable])
+        weights = np.ones(len(history.purchases))
+        pooled = dot(history.purchases, history.mean_value) / float(history.purchases.sum())
+        if len(usable) < FEWEST_BUYERS and hasattr(family, "pooled"):
+            why = _too_few(len(usable), what, pooled, self.covariates)
+            fit = CovariateFit(None, pooled_estimate(family, history, weights, why=why), ())
+            remarks: tuple[str, ...] = ()
+        else:
+            numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
+            fit = self._maximize(rfm, history, weights, {"money": pooled}, numbers)
+            remarks = (
+                *_levels_without(rfm, fit, what),
+                *remarks_of(family, fit.estimate, history, weights),
+            )
+        left_out = int(np.count_nonzero(count > 0)) - len(usable)
+        if left_out:
+            remarks += (
+                (
+                    f"{left_out:,} customers with a {what} were left out of the spend model: "
+                    "the mean value of their purchases is not positive."
+                ),
+            )
+        options = {"purchases": self.purchases, "pooled_mean": pooled}
+        return cast(
+            FittedSpend,
+            assemble(FittedSpend, family, fit, rfm, len(weights), draws, seed, remarks, options),
+        )
+
+
+def _too_few(customers: int, what: str, mean: float, covariates: tuple[str, ...]) -> str:
+    left_out = f"; the covariates {', '.join(covariates)} are not used" if covariates else ""
+    return (
+        f"only {customers} customers have a {what} of positive value, too few (under "
+        f"{FEWEST_BUYERS}) to tell how customers differ: everybody is given the pooled mean "
+        f"{mean:.6g} of these purchases{left_out}"
+    )
+
+
+def _levels_without(rfm: RFM, fit: CovariateFit, what: str) -> tuple[str, ...]:
+    """Levels of the table that no customer of a spend model's fit has."""
+    notes = []
+    for covariate in () if fit.design is None else fit.design.covariates:
+        known = covariate.levels or ()
+        unseen = [level for level in rfm.levels(covariate.name) or () if level not in known]
+        if unseen:
+            notes.append(
+                f"Nobody with {covariate.name}={', '.join(unseen)} has a {what} of positive value: "
+                "the spend model does not know these customers and refuses to predict them. Group "
+                "them with others, or use purchases='all'."
+            )
+    return tuple(notes)
