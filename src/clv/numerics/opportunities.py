@@ -24,6 +24,7 @@ _SUMMED = 512  # opportunities that are added up one by one; beyond, closed form
 _FARTHEST = 2.0**52  # quantiles beyond so many opportunities are called never
 _ACCURACY = 1e-15  # where quadrature stops, relative
 _NODES = 48
+_POWER_LAW = 600.0  # in powers of e: from these odds on, a power law is exact
 _BEFORE_ONE = 1e-9  # a time this much short of a whole number is that number
 
 
@@ -230,10 +231,15 @@ def _never(a: Array, b: Array, c: Array, d: Array) -> Array:
             unused = beta_geometric_survival(a[rows], b[rows], 1.0, np.exp(-u - log_odds[rows]))
             terms = step[rows] * density * unused
             total[rows] += terms.sum(axis=0)
-            # to the right the probability of never is at most 1, to the left it only falls
-            last = (step[rows] * density)[-1] if side > 0 else terms[-1]
-            slope = np.minimum(1.0, c + a)[rows] if side < 0 else 1.0
-            rows = rows[last > _ACCURACY * slope * total[rows]]
+            last, size = terms[-1], _ACCURACY * total[rows]
+            if side > 0:  # here the probability of never is at most 1
+                rows = rows[(step[rows] * density)[-1] > size]
+            else:  # and there terms fall like a power of the odds in the end
+                slope = c[rows] + np.minimum(1.0, a[rows])
+                far = -u[-1] - log_odds[rows] > _POWER_LAW
+                rest = last[far] / np.expm1(slope[far] * step[rows][far])
+                total[rows[far]] += rest
+                rows = rows[~far & (last > np.minimum(1.0, slope) * size)]
             nodes = nodes + side * _NODES
     return total
 
