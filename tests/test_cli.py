@@ -90,8 +90,9 @@ def test_a_command_without_arguments_shows_its_help(command: str) -> None:
 
 def test_models_are_those_in_the_families_folder(run: Run) -> None:
     text = run("forecast", "--help").stdout
-    for name in clv.families.names():
-        assert name in text
+    for name in clv.families.names():  # contracts are not forecast from transactions
+        offered = clv.families.find(name).KIND in ("purchase", "spend")
+        assert (name in text) == offered
 
 
 def test_version(run: Run) -> None:
