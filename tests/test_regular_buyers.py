@@ -13,6 +13,7 @@ import clv
 from clv.errors import BoundaryWarning, DataError, MissingColumnError
 from clv.families import bg_cnbd_k
 from clv.fitted import FittedPurchases
+from clv.inference.variants import maximize_variants
 from clv.numerics.sampling import simulate_histories
 from clv.tables.rfm import RFM
 
@@ -171,3 +172,25 @@ def test_the_largest_k_is_a_boundary() -> None:
     assert fit.parameters["k"] == 30
     assert not fit.convergence.converged
     assert np.isfinite(fit.expected_purchases(clv.rfm_table(frame, time_unit="week"), 10)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bg_cnbd_k", "mbg_cnbd_k"])
+def test_simulated_bases_give_k_and_the_rest_back(name: str) -> None:
+    """k is found nearly always, and the rest as near as their standard errors promise."""
+    file = clv.families.find(name)
+    off, found = [], []
+    for number in range(60):
+        family = file.variant(1 + number % 4)
+        true = family.Parameters(1.2, 3.0 * family.number, 0.9, 3.5)
+        ages = np.random.default_rng([number, 1]).uniform(30, 100, 1500)
+        history = simulate_histories(family, true, ages, number)
+        fit = maximize_variants(file, history, np.ones(1500), {"time": 65.0})
+        found.append(fit.number - family.number)
+        if fit.number == family.number:
+            errors = np.sqrt(np.diag(fit.estimate.log_covariance))
+            off.append(np.abs(np.log(fit.estimate.parameters / np.array(true))) / errors)
+    assert np.abs(found).max() <= 1
+    assert np.count_nonzero(found) <= 3
+    assert (np.array(off) < 3.0).mean() > 0.98
+    assert (np.array(off) < 1.645).mean() == pytest.approx(0.9, abs=0.05)

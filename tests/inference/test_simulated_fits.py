@@ -279,8 +279,9 @@ def survey(name: str, numbers: range, starts: int = 20) -> collections.Counter[s
 
 
 @pytest.mark.parametrize("name", WIDE)
-def test_ten_data_sets(name: str) -> None:
-    assert sum(survey(name, range(10), starts=4).values()) == 10
+def test_a_few_data_sets(name: str) -> None:
+    count = 4 if name.endswith("cnbd_k") else 10  # these take longer
+    assert sum(survey(name, range(count), starts=4).values()) == count
 
 
 #: How many data sets, and how many of them ended at a limit; told in docs/validation.md.
