@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clv import families
-from clv.families import bg_nbd, gamma_gamma, pareto_nbd
+from clv.families import bg_bb, bg_nbd, gamma_gamma, pareto_nbd, shifted_beta_geo
 
 CASES = dict(contract.cases())
 
@@ -138,6 +138,53 @@ def test_a_wrong_spend_family_is_caught() -> None:
     wrong = spoilt(gamma_gamma, expected_spend=_times(1.01, "expected_spend", gamma_gamma))
     assert fails(wrong, gamma_gamma, "spending_by_summation_agrees")
     assert fails(wrong, gamma_gamma, "spending_more_promises_more")
+
+
+OF_OPPORTUNITIES: dict[str, tuple[str, float, str]] = {
+    "DERT": ("discounted_purchases", 1.001, "discounting_agrees_with_brute_force"),
+    "lifetime": ("discounted_time", 1.001, "discounting_agrees_with_brute_force"),
+    "quantile": ("next_purchase_quantile", 2.0, "quantiles_invert"),
+    "likelihood": ("log_likelihood", 1.01, "likelihood_is_a_density"),
+}
+
+
+@pytest.mark.parametrize("what", OF_OPPORTUNITIES)
+def test_a_wrong_family_of_opportunities_is_caught(what: str) -> None:
+    member, factor, check = OF_OPPORTUNITIES[what]
+    assert fails(spoilt(bg_bb, **{member: _times(factor, member, bg_bb)}), bg_bb, check)
+
+
+def _one_renewal_more(parameters: Any, n: Any, rng: Any, shape: Any) -> Any:
+    more = shifted_beta_geo.sample_renewals(parameters, n, rng, shape)
+    return more + (rng.random(shape) < 0.05)
+
+
+OF_CONTRACTS: dict[str, tuple[dict[str, Any], str]] = {
+    "draws": ({"sample_renewals": _one_renewal_more}, "renewals_are_drawn_as_expected"),
+    "draws in a history": ({"sample_renewals": _one_renewal_more}, "contracts_end_as_expected"),
+    "retention": (
+        {"retention_rate": _times(0.999, "retention_rate", shifted_beta_geo)},
+        "survival_goes_with_retention",
+    ),
+    "likelihood": (
+        {"log_likelihood": _times(1.001, "log_likelihood", shifted_beta_geo)},
+        "contract_likelihood_is_a_distribution",
+    ),
+    "lifetime": (
+        {"discounted_renewals": _times(1.001, "discounted_renewals", shifted_beta_geo)},
+        "residual_lifetime_is_a_sum",
+    ),
+    "survival": (
+        {"survival": lambda p, n: shifted_beta_geo.survival(p, n) ** 1.01},
+        "contracts_by_summation_agree",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OF_CONTRACTS)
+def test_a_wrong_contract_family_is_caught(what: str) -> None:
+    members, check = OF_CONTRACTS[what]
+    assert fails(spoilt(shifted_beta_geo, **members), shifted_beta_geo, check)
 
 
 @pytest.mark.parametrize("member", ["survival", "Parameters", "STATE_COLUMNS", "new_customer"])

@@ -137,6 +137,32 @@ def test_all_run_without_an_end_column() -> None:
         contracts.array("fee")
 
 
+@pytest.mark.parametrize("engine", ["pandas", "polars", "lazy", "pyarrow"])
+def test_nobody_has_ended(engine: str) -> None:
+    """A column of nothing has a type of its own in every engine."""
+    frame = pl.DataFrame({"customer_id": [1, 2], "start": ["2020-01-01", "2021-05-05"]})
+    frame = frame.with_columns(end=None)
+    source = {
+        "pandas": frame.to_pandas(),
+        "polars": frame,
+        "lazy": frame.lazy(),
+        "pyarrow": frame.to_arrow(),
+    }[engine]
+    contracts = clv.contracts_table(source, as_of="2024-12-31", period="month")
+    assert contracts.array("renewals").tolist() == [59.0, 43.0]
+    assert not contracts.array("churned").any()
+
+
+@pytest.mark.parametrize(
+    ("end", "renewals"),
+    [([np.nan, np.nan], [4, 3]), ([20230101.0, np.nan], [2, 3]), (["NULL", ""], [4, 3])],
+)
+def test_an_end_that_is_a_number_or_a_word(end: list[Any], renewals: list[int]) -> None:
+    frame = pd.DataFrame({"customer_id": [1, 2], "start": ["2020-01-01", "2021-05-05"], "end": end})
+    contracts = clv.contracts_table(frame, as_of="2024-12-31", period="year")
+    assert contracts.array("renewals").tolist() == renewals
+
+
 def test_what_cannot_be_read_is_said() -> None:
     with pytest.raises(MissingColumnError, match="no column 'start' for start; it has who, from"):
         read(ROWS, start="start")
