@@ -18,6 +18,9 @@ from clv.tables.rfm import RFM
 
 os.environ["MPLBACKEND"] = "Agg"  # no test opens a window
 
+#: A model and its test that `test_adding_a_model` puts into a copy of the package.
+collect_ignore = ["toy_family"]
+
 # Random examples are looked for at a desk; CI asks the same questions every time.
 hypothesis.settings.register_profile("desk", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
