@@ -314,6 +314,13 @@ def test_all_data_sets(name: str) -> None:
     assert abs(count - ends["maximum"] - at_limits) <= 5, ends
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bg_bb", "beta_discrete_weibull"])
+def test_five_hundred_data_sets(name: str) -> None:
+    """The same, with fewer starts of the other optimiser: these take longer."""
+    assert sum(survey(name, range(500), starts=4).values()) == 500
+
+
 # --- many customers --------------------------------------------------------------------------
 
 LIKE_CDNOW = {
