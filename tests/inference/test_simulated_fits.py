@@ -301,6 +301,8 @@ RECORDED = {
     "gamma_gamma": (333, 19),
     "nbd": (100, 19),
     "shifted_beta_geo": (500, 37),
+    "bg_cnbd_k": (500, 216),
+    "mbg_cnbd_k": (500, 209),
 }
 
 
