@@ -213,13 +213,17 @@ def forecast(
         )
     if horizon is None:
         found["survival"] = np.zeros(len(rfm))
-        found["some_purchase"] = found["some_purchase_ever"]
         found["expected_purchases"] = _purchases_ever(purchases, rfm, notes)
     discounted = found["discounted_expected_purchases"]
     cost: Array | float = 0.0
     if "lifetime" in found:
         cost = yearly_cost * (DAYS_PER_UNIT[unit] / DAYS_PER_YEAR) * found["lifetime"]
-    residual = discounted * level * margin - cost
+    # columns are large: they are worked on in place where nobody else has them
+    never_again = _complement(found["some_purchase_ever"])
+    no_purchase = never_again if horizon is None else _complement(found["some_purchase"])
+    residual = discounted * level
+    residual *= margin
+    residual -= cost
     historical = _historical(rfm, margin, customers, notes)
 
     columns: dict[str, Any] = {
@@ -233,8 +237,8 @@ def forecast(
         "residual_value": residual,
         "historical_value": historical,
         "lifetime_value": historical + residual,
-        "probability_no_purchase": 1.0 - found["some_purchase"],
-        "probability_never_again": 1.0 - found["some_purchase_ever"],
+        "probability_no_purchase": no_purchase,
+        "probability_never_again": never_again,
     }
     totals: tuple[Total, ...] = ()
     if interval is not None:
@@ -311,6 +315,11 @@ _ORDER = (
     "next_purchase_p50",
     "next_purchase_p90",
 )
+
+
+def _complement(share: Array) -> Array:
+    """1 - share, in place."""
+    return np.subtract(1.0, share, out=share)
 
 
 def _per_customer(rfm: RFM, name: str, value: float | Array) -> Array:
