@@ -217,7 +217,7 @@ def test_a_forecast_is_made_of_the_verbs(story: Story, forecast: Any) -> None:
     assert np.isnan(forecast.array("probability_never_again")).all()
     assert any("not known for ever" in note for note in forecast.notes)
     dates = pd.Series(forecast.values("next_purchase_p10")).dropna()
-    last = np.datetime64(story.covariates.last_day, "D") + 1
+    last = np.datetime64(story.covariates.last_day, "D") + np.timedelta64(1, "D")
     assert len(dates)
     assert (dates.to_numpy().astype("datetime64[D]") <= last).all()
 

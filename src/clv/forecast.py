@@ -405,6 +405,6 @@ def _next_purchase_dates(
         days = time * days_per_unit
         dates = np.full(len(days), np.datetime64("NaT", "D"))
         known = np.flatnonzero(days <= farthest)
-        dates[known] = np.datetime64(as_of, "D") + np.ceil(days[known]).astype(np.int64)
+        dates[known] = np.datetime64(as_of, "D") + np.ceil(days[known]).astype("timedelta64[D]")
         columns[f"next_purchase_p{q * 100:.0f}"] = dates.take(row_of)
     return columns

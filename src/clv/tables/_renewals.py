@@ -25,12 +25,16 @@ def renewal_day(start: IntArray, number: IntArray, period: TimeUnit) -> IntArray
     """
     if period in _DAYS:
         return np.asarray(start + number * _DAYS[period])
-    month = start.astype("datetime64[D]").astype("datetime64[M]")
-    of_month = start - month.astype("datetime64[D]").astype(np.int64)
+    month = start.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    of_month = start - _first_day(month)
     target = month + number * _MONTHS[period]
-    first = target.astype("datetime64[D]").astype(np.int64)
-    length = (target + 1).astype("datetime64[D]").astype(np.int64) - first
-    return np.asarray(first + np.minimum(of_month, length - 1))
+    length = _first_day(target + 1) - _first_day(target)
+    return np.asarray(_first_day(target) + np.minimum(of_month, length - 1))
+
+
+def _first_day(month: IntArray) -> IntArray:
+    """The day (since 1970-01-01) on which a month (since January 1970) begins."""
+    return month.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
 def renewals_until(start: IntArray, day: IntArray, period: TimeUnit) -> IntArray:

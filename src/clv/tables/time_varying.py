@@ -313,7 +313,9 @@ def _borders(starts: IntArray, name: str) -> IntArray:
     months = days.astype("datetime64[M]")
     of_month = (days - months.astype("datetime64[D]")).astype(np.int64)
     if (of_month == of_month[0]).all() and of_month[0] < 28:
-        every = np.arange(months[0], months[-1] + 2).astype("datetime64[D]").astype(np.int64)
+        start, end = (int(month) for month in months[[0, -1]].astype(np.int64))
+        every = np.arange(start, end + 2).astype("datetime64[M]").astype("datetime64[D]")
+        every = every.astype(np.int64)
         every += of_month[0]
     else:
         sizes, times = np.unique(steps, return_counts=True)
