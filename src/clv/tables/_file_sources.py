@@ -20,7 +20,7 @@ import weakref
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -111,7 +111,7 @@ def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
 
 def _open_parquet(files: _files.Files, date: str) -> Source:
     connection, _ = _connect()
-    zone = _stored_zone(files.paths[0], date)
+    zone = _stored_zone(connection, files.paths[0], date)
     if zone is not None:
         # DuckDB knows fixed offsets by names such as GMT+03:30 only.
         connection.execute("SET TimeZone = ?", [f"GMT{zone}" if zone[0] in "+-" else zone])
@@ -134,8 +134,19 @@ def _open_parquet(files: _files.Files, date: str) -> Source:
     )
 
 
-def _stored_zone(path: Path, date: str) -> str | None:
-    """Return the time zone that whoever wrote the file kept beside its instants."""
+def _stored_zone(connection: duckdb.DuckDBPyConnection, path: Path, date: str) -> str | None:
+    """Return the time zone that whoever wrote the file kept beside its instants.
+
+    DuckDB does not know it, and Arrow's reader is slow to import: it is asked where it matters.
+    """
+    import duckdb
+
+    with suppress(duckdb.Error):  # Arrow says better what is wrong with a file
+        lines = connection.sql(f"SELECT * FROM read_parquet({_files.quoted([path])})")
+        kinds = dict(zip(lines.columns, map(str, lines.types), strict=True))
+        if "TIME ZONE" not in kinds.get(date, ""):
+            return None
+
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -74,7 +74,7 @@ def _runs(days: Days) -> Iterator[Days]:
     """Whole customers, some `RUN` days at a time."""
     starts = _starts(days.customer)
     edges = starts[np.searchsorted(starts, np.arange(0, days.day.size, RUN), side="right") - 1]
-    borders = [*np.unique(edges).tolist(), days.day.size]
+    borders = [*edges[_starts(edges)].tolist(), days.day.size]
     for first, last in pairwise(borders):
         rows = slice(first, last)
         yield Days(days.ids, *(column[rows] for column in days[1:]))  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ def _summarise_run(days: Days, horizon: int, with_holdout: bool, days_per_unit: 
 
 
 def _starts(customer: IntArray) -> IntArray:
-    """Where a customer's days begin."""
+    """Where a customer's days begin: wherever a number >= 0 differs from the one before."""
     return np.flatnonzero(np.diff(customer, prepend=-1))
 
 
