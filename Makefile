@@ -98,7 +98,7 @@ $(ENV)/.bench: requirements/bench.txt pyproject.toml | $(PY)
 UPGRADE ?=
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(UPGRADE)
-EXTRAS = $(addprefix --extra ,bayes lifetimes polars excel persian sql)
+EXTRAS = $(addprefix --extra ,bayes lifetimes polars excel persian sql ads)
 GROUPS = $(addprefix --group ,test lint build)
 
 lock: .venv-lock/.ready
