@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+from typing import cast
 
 import numpy as np
 
-from clv.errors import BoundaryWarning, DataError, FitError
+from clv.errors import DataError, FitError
 from clv.fitted.contracts import FittedContracts
-from clv.inference.maximum_likelihood import maximize, parameter_draws
-from clv.model import Method, Model
+from clv.inference.covariates import CovariateFit
+from clv.inference.maximum_likelihood import maximize
+from clv.model import Method, Model, assemble
 from clv.numerics.histories import ContractHistory
 from clv.tables.contracts import Contracts
 
@@ -77,22 +78,9 @@ class ContractModel(Model):
                 f"{family.TITLE} cannot be fitted: none of {contracts.n_contracts:,} contracts has "
                 f"come up for renewal. Wait for a {contracts.period}, or check period and start"
             )
-        estimate = maximize(family, history, rows.weights, {})
-        notes: tuple[str, ...] = contracts.notes
-        if estimate.convergence.boundary is not None:
-            notes = (f"{family.TITLE}: {estimate.convergence.message}.", *notes)
-            warnings.warn(notes[0], BoundaryWarning, stacklevel=2)
-        return FittedContracts(
-            family=family,
-            estimates=estimate.parameters,
-            log_covariance=estimate.log_covariance,
-            determined=estimate.determined,
-            draws=parameter_draws(estimate, draws, seed),
-            log_likelihood=estimate.log_likelihood,
-            n_customers=contracts.n_contracts,
-            time_unit=contracts.period,
-            observation_period_end=contracts.as_of,
-            fingerprint=contracts.fingerprint,
-            convergence=estimate.convergence,
-            notes=notes,
+        fit = CovariateFit(None, maximize(family, history, rows.weights, {}), ())
+        customers, notes = contracts.n_contracts, contracts.notes
+        return cast(
+            FittedContracts,
+            assemble(FittedContracts, family, fit, contracts, customers, draws, seed, notes, {}),
         )

@@ -281,7 +281,7 @@ def forecast(
     columns |= _next_purchase_dates(purchases, rfm, next_purchase_limit, notes)
     return Forecast(
         **Table.parts({name: columns[name] for name in _ORDER if name in columns}, like=rfm),
-        as_of=rfm.calibration_period_end or rfm.observation_period_end,
+        as_of=rfm.as_of,
         time_unit=unit,
         horizon=None if horizon is None else t,
         discount_rate=discount_rate,
@@ -393,7 +393,7 @@ def _interval_columns(
 def _next_purchase_dates(
     purchases: FittedPurchases, rfm: RFM, limit: float | str, notes: list[str]
 ) -> dict[str, Any]:
-    as_of = rfm.calibration_period_end or rfm.observation_period_end
+    as_of = rfm.as_of
     if as_of is None:
         notes.append("The table has no observation_period_end: next purchase dates are missing.")
         return {}

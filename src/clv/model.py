@@ -35,6 +35,7 @@ from clv.numerics.backend import Array
 from clv.numerics.compress import Compressed
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.sums import dot
+from clv.tables.contracts import Contracts
 from clv.tables.rfm import RFM
 from clv.tables.time_varying import TimeVaryingCovariates
 from clv.tables.transactions import Transactions
@@ -317,7 +318,7 @@ def assemble(
     cls: type[Fitted],
     family: Any,
     fit: CovariateFit,
-    rfm: RFM,
+    table: RFM | Contracts,
     n_customers: int,
     draws: int,
     seed: int,
@@ -338,9 +339,9 @@ def assemble(
         draws=parameter_draws(estimate, draws, seed),
         log_likelihood=estimate.log_likelihood,
         n_customers=n_customers,
-        time_unit=rfm.time_unit,
-        observation_period_end=rfm.calibration_period_end or rfm.observation_period_end,
-        fingerprint=rfm.fingerprint,
+        time_unit=table.time_unit,
+        observation_period_end=table.as_of,
+        fingerprint=table.fingerprint,
         convergence=convergence,
         notes=remarks,
         options=options,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from builders import ENGINES, lines, on, read
 
-from clv.tables import _days
+from clv.tables import _days, _summary
 from clv.tables.rfm import RFM
 from clv.tables.summary import rfm_summary
 from clv.tables.transactions import Transactions
@@ -198,6 +198,29 @@ def test_collapsing_in_the_engine_changes_nothing(engine, monkeypatch):
     assert "lowest" in handed_over[0].columns
     assert len(handed_over[0]) < cdnow("master").num_rows
     assert ours.fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize("run", [1, 2, 7, 4_096])
+def test_runs_of_customers_change_nothing(run, monkeypatch):
+    """Customers longer than a run, refunds and the cut included."""
+    shop = a_large_shop().slice(0, 2_000)
+    few = shop.append_column("few", pa.array(np.arange(2_000) % 190))
+    few = few.drop_columns("customer_id").rename_columns(["day", "amount", "customer_id"])
+
+    def summary():
+        return rfm_summary(
+            read(few), observation_period_end=on(10_400), calibration_period_end=on(10_200)
+        )
+
+    expected = summary()
+    monkeypatch.setattr(_summary, "RUN", run)
+    runs = list(_summary._runs(_days.purchase_days(read(few), 10_400)))
+    assert len(runs) == 1 if run == 4_096 else len(runs) > 100
+    ours = summary()
+    assert ours.to_arrow().equals(expected.to_arrow())
+    assert ours.unmatched_refunds.customers == expected.unmatched_refunds.customers > 0
+    assert ours.unmatched_refunds.amount == pytest.approx(expected.unmatched_refunds.amount)
+    assert ours.notes == expected.notes
 
 
 def test_ids_that_are_few_among_many_numbers():

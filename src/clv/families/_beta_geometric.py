@@ -340,3 +340,17 @@ def boundary(parameters: Parameters) -> str | None:
     r, alpha, a, b = (float(p) for p in parameters)
     dropout = _limits.of_dropout_probabilities(a, b, "ab", without="NBD")
     return _limits.said(dropout, _limits.of_purchase_rates(r, alpha))
+
+
+def one_time_buyers(title: str, alternative: str, history: Any, weights: Array) -> tuple[str, ...]:
+    """Say so when most customers bought once, of models that toss no coin for them."""
+    share = float(weights[history.frequency == 0].sum() / weights.sum())
+    if share <= 0.5:
+        return ()
+    return (
+        (
+            f"{share:.0%} of the customers bought once, and {title} calls every one of them "
+            "alive (P(alive) = 1): they cannot drop out before a repeat purchase. "
+            f"{alternative} lets them; compare the two."
+        ),
+    )

@@ -17,7 +17,7 @@ import numpy as np
 
 from clv.families import _erlang_geometric as core
 from clv.families import _erlang_sums as sums
-from clv.families._beta_geometric import boundary
+from clv.families._beta_geometric import boundary, one_time_buyers
 from clv.families._erlang_geometric import (
     VARIANTS,
     Parameters,
@@ -79,16 +79,7 @@ def new_customer(parameters: Parameters) -> tuple[Array, State]:
 
 def remarks(parameters: Parameters, history: Any, weights: Array) -> tuple[str, ...]:
     """What a user of the fitted model should know about these data."""
-    one_time = float(weights[history.frequency == 0].sum() / weights.sum())
-    if one_time <= 0.5:
-        return ()
-    return (
-        (
-            f"{one_time:.0%} of the customers bought once, and BG/CNBD-k calls every one of them "
-            "alive (P(alive) = 1): they cannot drop out before a repeat purchase. "
-            "ModifiedBetaGeoCNBDKModel (mbg_cnbd_k) lets them; compare the two."
-        ),
-    )
+    return one_time_buyers(TITLE, "ModifiedBetaGeoCNBDKModel (mbg_cnbd_k)", history, weights)
 
 
 def sufficient_statistics(history: Any, weights: Array) -> sums.Statistics:

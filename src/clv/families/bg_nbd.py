@@ -22,6 +22,7 @@ from clv.families._beta_geometric import (
     log_likelihood_derivatives,
     next_purchase_quantile,
     no_purchase_probability,
+    one_time_buyers,
     purchase_count_pmf,
     sample_purchases,
     survival,
@@ -71,16 +72,7 @@ def sufficient_statistics(history: PurchaseHistory, weights: Array) -> core.Stat
 
 def remarks(parameters: Parameters, history: PurchaseHistory, weights: Array) -> tuple[str, ...]:
     """What a user of the fitted model should know about these data."""
-    one_time = float(weights[history.frequency == 0].sum() / weights.sum())
-    if one_time <= 0.5:
-        return ()
-    return (
-        (
-            f"{one_time:.0%} of the customers bought once, and BG/NBD calls every one of them "
-            "alive (P(alive) = 1): they cannot drop out before a repeat purchase. "
-            "ModifiedBetaGeoModel (mbg_nbd) lets them; compare the two."
-        ),
-    )
+    return one_time_buyers(TITLE, "ModifiedBetaGeoModel (mbg_nbd)", history, weights)
 
 
 __all__ = [

@@ -82,7 +82,8 @@ class FittedTimeVarying(FittedPurchases):
         key = ("lives", self.design)
         if key not in rfm.scratch:
             rfm.scratch[key] = _lives(rfm, self.design)
-        return rfm.scratch[key]  # type: ignore[no-any-return]
+        found: Lives = rfm.scratch[key]
+        return found
 
     def of_living(
         self, rfm: RFM, *functions: Callable[[Any], Array], with_alive: bool = False

@@ -175,7 +175,8 @@ def _derivatives(
 
         def fast(parameters: Array) -> tuple[float, Array, Array]:
             point = family.Parameters(*parameters)
-            return family.log_likelihood_derivatives(point, statistics)  # type: ignore[no-any-return]
+            found: tuple[float, Array, Array] = family.log_likelihood_derivatives(point, statistics)
+            return found
 
         return fast
 

@@ -22,7 +22,7 @@ second derivatives enter as one number per piece: what all later nodes weigh.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -198,12 +198,12 @@ def _nodes(
     pieces: Pieces,
     bought: _Clock,
     died: _Clock,
-    log_fall: object,
+    log_fall: Callable[..., Array],
 ) -> _Nodes:
     _, alpha, s, beta = parameters
     used = np.flatnonzero(pieces.after_last)
     customer = pieces.customer[used]
-    fallen = log_fall(customer, bought.start[used], died.start[used])  # type: ignore[operator]
+    fallen = log_fall(customer, bought.start[used], died.start[used])
     used = used[fallen < _GONE]
     k = shape[pieces.customer[used]]
     rate = (alpha + bought.start[used]) / bought.rate[used]

@@ -39,16 +39,9 @@ def first_order_statistics(
     exponentials over their total (Devroye 1986, Non-Uniform Random Variate Generation,
     chapter V.2). The exponentials behind the last one kept are drawn as one gamma.
     """
-    kept_flat = kept.reshape(-1)
-    total = int(kept_flat.sum())
-    steps = rng.standard_exponential(total)
-    rest = rng.standard_gamma(arrivals.reshape(-1) - kept_flat + 1.0)
-    running = np.cumsum(steps)
-    ends = np.cumsum(kept_flat)
-    before = np.concatenate(([0.0], running))[ends - kept_flat]
-    sums = np.concatenate(([0.0], running))[ends] - before
-    scale = np.broadcast_to(horizon, kept.shape).reshape(-1) / (sums + rest)
-    return np.asarray((running - np.repeat(before, kept_flat)) * np.repeat(scale, kept_flat))
+    steps = rng.standard_exponential(int(kept.sum()))
+    rest = rng.standard_gamma((arrivals - kept).reshape(-1) + 1.0)
+    return _scaled_sums(steps, rest, kept, horizon)
 
 
 def every_kth_order_statistic(
@@ -85,17 +78,26 @@ def every_kth_order_statistic(
     As in `first_order_statistics`, the k exponentials between two times drawn as one gamma.
     """
     kept_flat, passed_flat = kept.reshape(-1), passed.reshape(-1)
-    ends = np.cumsum(kept_flat)
+    first = np.cumsum(kept_flat) - kept_flat
     stages = np.full(int(kept_flat.sum()), float(k))
     some = kept_flat > 0
-    stages[(ends - kept_flat)[some]] -= passed_flat[some]
+    stages[first[some]] -= passed_flat[some]
     used = np.where(some, k * kept_flat - passed_flat, 0)
     rest = rng.standard_gamma(arrivals.reshape(-1) - used + 1.0)
-    running = np.cumsum(rng.standard_gamma(stages))
-    before = np.concatenate(([0.0], running))[ends - kept_flat]
-    sums = np.concatenate(([0.0], running))[ends] - before
-    scale = np.broadcast_to(horizon, kept.shape).reshape(-1) / (sums + rest)
-    return np.asarray((running - np.repeat(before, kept_flat)) * np.repeat(scale, kept_flat))
+    return _scaled_sums(rng.standard_gamma(stages), rest, kept, horizon)
+
+
+def _scaled_sums(steps: Array, rest: Array, kept: npt.NDArray[np.int64], horizon: Any) -> Array:
+    """Partial sums of the steps of each path, as shares of the path's whole times the horizon.
+
+    A path has `kept` steps, and `rest` is what is left of its whole after them.
+    """
+    counts = kept.reshape(-1)
+    sums = np.concatenate(([0.0], np.cumsum(steps)))
+    ends = np.cumsum(counts)
+    before = sums[ends - counts]
+    scale = np.broadcast_to(horizon, kept.shape).reshape(-1) / (sums[ends] - before + rest)
+    return np.asarray((sums[1:] - np.repeat(before, counts)) * np.repeat(scale, counts))
 
 
 def simulate_histories(family: Any, parameters: Any, T: Array, seed: int) -> Any:

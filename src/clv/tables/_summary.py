@@ -66,18 +66,21 @@ def summarise(days: Days, end: int, cut: int | None, days_per_unit: float) -> Su
         sum(part.unmatched.amount for part in parts),
     )
     ids = days.ids if kept.size == len(days.ids) else take(days.ids, kept)
-    notes = _left_out(len(days.ids) - seen, seen - kept.size, horizon) + _unmatched_note(unmatched)
+    notes = left_out_notes(len(days.ids) - seen, seen - kept.size, horizon) + unmatched_notes(
+        unmatched
+    )
     return Summary({"customer_id": ids, **columns}, unmatched, notes)
 
 
 def _runs(days: Days) -> Iterator[Days]:
     """Whole customers, some `RUN` days at a time."""
-    starts = _starts(days.customer)
+    starts = first_rows(days.customer)
     edges = starts[np.searchsorted(starts, np.arange(0, days.day.size, RUN), side="right") - 1]
-    borders = [*edges[_starts(edges)].tolist(), days.day.size]
+    borders = [*edges[first_rows(edges)].tolist(), days.day.size]
     for first, last in pairwise(borders):
         rows = slice(first, last)
-        yield Days(days.ids, *(column[rows] for column in days[1:]))  # type: ignore[arg-type]
+        columns = {name: getattr(days, name)[rows] for name in Days._fields[1:]}
+        yield days._replace(**columns)
 
 
 # -- one run ---------------------------------------------------------------------------------
@@ -97,23 +100,23 @@ def _summarise_run(days: Days, horizon: int, with_holdout: bool, days_per_unit: 
     group = 2 * days.customer + ~is_known if with_holdout else days.customer
     netted = net_refunds(group, days.value, days.lowest)
     known = _select(days, netted.value, is_known & netted.is_purchase)
-    starts = _starts(known.customer)
+    starts = first_rows(known.customer)
     columns = {
         "customer": known.customer[starts],
-        **_known_columns(known, starts, horizon, days_per_unit),
+        **known_columns(known, starts, horizon, days_per_unit),
     }
     if with_holdout:
         columns |= _holdout_columns(days, ~is_known, netted.is_purchase, columns["customer"])
-    unmatched = _unmatched(days.customer, np.where(is_known, netted.unmatched, 0.0))
-    return _Part(columns, unmatched, _starts(days.customer[is_known]).size)
+    unmatched = unmatched_refunds(days.customer, np.where(is_known, netted.unmatched, 0.0))
+    return _Part(columns, unmatched, first_rows(days.customer[is_known]).size)
 
 
-def _starts(customer: IntArray) -> IntArray:
+def first_rows(customer: IntArray) -> IntArray:
     """Where a customer's days begin: wherever a number >= 0 differs from the one before."""
     return np.flatnonzero(np.diff(customer, prepend=-1))
 
 
-class _Purchases(NamedTuple):
+class Purchases(NamedTuple):
     """Days of purchase in order: a selection of `Days`."""
 
     customer: IntArray
@@ -121,14 +124,14 @@ class _Purchases(NamedTuple):
     value: FloatArray
 
 
-def _select(days: Days, value: FloatArray, rows: BoolArray) -> _Purchases:
+def _select(days: Days, value: FloatArray, rows: BoolArray) -> Purchases:
     if rows.all():
-        return _Purchases(days.customer, days.day, value)
-    return _Purchases(days.customer[rows], days.day[rows], value[rows])
+        return Purchases(days.customer, days.day, value)
+    return Purchases(days.customer[rows], days.day[rows], value[rows])
 
 
-def _known_columns(
-    purchases: _Purchases, starts: IntArray, horizon: int, days_per_unit: float
+def known_columns(
+    purchases: Purchases, starts: IntArray, horizon: int, days_per_unit: float
 ) -> dict[str, AnyArray]:
     count = np.diff(starts, append=purchases.day.size)
     frequency = count - 1
@@ -185,12 +188,12 @@ def _holdout_columns(
 # -- what is left out ------------------------------------------------------------------------
 
 
-def _unmatched(customer: IntArray, amounts: FloatArray) -> UnmatchedRefunds:
+def unmatched_refunds(customer: IntArray, amounts: FloatArray) -> UnmatchedRefunds:
     rows = np.flatnonzero(amounts)
-    return UnmatchedRefunds(_starts(customer[rows]).size, float(amounts[rows].sum()))
+    return UnmatchedRefunds(first_rows(customer[rows]).size, float(amounts[rows].sum()))
 
 
-def _unmatched_note(unmatched: UnmatchedRefunds) -> list[str]:
+def unmatched_notes(unmatched: UnmatchedRefunds) -> list[str]:
     if not unmatched.customers:
         return []
     who = counted(unmatched.customers, "customer exceed", "customers exceed")
@@ -201,7 +204,7 @@ def _unmatched_note(unmatched: UnmatchedRefunds) -> list[str]:
     return [note]
 
 
-def _left_out(late: int, refunded: int, horizon: int) -> list[str]:
+def left_out_notes(late: int, refunded: int, horizon: int) -> list[str]:
     notes = []
     if late:
         notes.append(

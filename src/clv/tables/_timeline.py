@@ -186,7 +186,7 @@ def _days(rfm: RFM, column: str) -> IntArray:
 
 
 def _end(rfm: RFM) -> int:
-    end = rfm.calibration_period_end or rfm.observation_period_end
+    end = rfm.as_of
     if end is None:
         raise DataError(
             "the table does not say when its observation ends; make it with clv.rfm_summary"

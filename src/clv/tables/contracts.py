@@ -85,6 +85,11 @@ class Contracts(Table):
         return rows._replace(weights=weights.astype(np.float64))
 
     @property
+    def time_unit(self) -> TimeUnit:
+        """Time counts in periods."""
+        return self.period
+
+    @property
     def n_contracts(self) -> int:
         """How many contracts there are."""
         return round(float(self.distinct.weights.sum()))

@@ -94,12 +94,12 @@ def purchases_behind(transactions: Transactions, rfm: RFM) -> Purchases:
         If the table does not say when its observation ends, or was made from other
         transactions.
     """
-    if rfm.observation_period_end is None:
+    if rfm.observation_period_end is None or rfm.as_of is None:
         raise DataError(
             "the table does not say when its observation ends; make it with clv.rfm_summary"
         )
     end = day_number(rfm.observation_period_end)
-    cut = day_number(rfm.calibration_period_end or rfm.observation_period_end)
+    cut = day_number(rfm.as_of)
     days = purchase_days(transactions, end)
     is_known = days.day <= cut
     netted = net_refunds(2 * days.customer + ~is_known, days.value, days.lowest)

@@ -106,20 +106,20 @@ def opportunity_summary(
     customer, day, value = days.customer[used], days.day[used], netted.value[used]
     index = _period_index(day, unit)
     new = np.flatnonzero((np.diff(customer, prepend=-1) != 0) | (np.diff(index, prepend=0) != 0))
-    purchases = _summary._Purchases(customer[new], index[new], np.add.reduceat(value, new))
-    starts = _summary._starts(purchases.customer)
+    purchases = _summary.Purchases(customer[new], index[new], np.add.reduceat(value, new))
+    starts = _summary.first_rows(purchases.customer)
     last = int(_period_index(np.array([day_number(known_to)]), unit)[0])
     columns: dict[str, Any] = {
         "customer_id": take(days.ids, purchases.customer[starts]),
-        **_summary._known_columns(purchases, starts, last, 1.0),
+        **_summary.known_columns(purchases, starts, last, 1.0),
     }
-    first_day = _summary._starts(customer)
+    first_day = _summary.first_rows(customer)
     columns["first_purchase"] = day[first_day].astype("datetime64[D]")
     columns["last_purchase"] = day[np.append(first_day[1:], day.size) - 1].astype("datetime64[D]")
     if cut is not None:
         columns |= _holdout(days, ~is_known, netted.is_purchase, purchases.customer[starts], unit)
-    seen = _summary._starts(days.customer[is_known]).size
-    unmatched = _summary._unmatched(days.customer, np.where(is_known, netted.unmatched, 0.0))
+    seen = _summary.first_rows(days.customer[is_known]).size
+    unmatched = _summary.unmatched_refunds(days.customer, np.where(is_known, netted.unmatched, 0.0))
     return RFM(
         **Table.parts(columns, like=transactions.engine),
         time_unit=unit,
@@ -128,8 +128,10 @@ def opportunity_summary(
         notes=(
             *observed.notes,
             *_not_over(observed.end, end, unit),
-            *_summary._left_out(len(days.ids) - seen, seen - starts.size, day_number(known_to)),
-            *_summary._unmatched_note(unmatched),
+            *_summary.left_out_notes(
+                len(days.ids) - seen, seen - starts.size, day_number(known_to)
+            ),
+            *_summary.unmatched_notes(unmatched),
         ),
         unmatched_refunds=unmatched,
         holdout_opportunities=None if cut is None else _between(cut, end, unit),

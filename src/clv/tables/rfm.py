@@ -89,6 +89,11 @@ class RFM(Table):
         return self["customer_id"]
 
     @property
+    def as_of(self) -> date | None:
+        """The last day that `frequency`, `recency` and `T` know of; None if the table has none."""
+        return self.calibration_period_end or self.observation_period_end
+
+    @property
     def has_holdout(self) -> bool:
         """Whether the table knows what was bought after its calibration end."""
         return "holdout_purchases" in self.data
