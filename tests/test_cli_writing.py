@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import stat
 from datetime import date
 from pathlib import Path
@@ -41,6 +42,16 @@ def test_parquet_keeps_everything_as_it_is(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "t.parquet").equals(table())
 
 
+def test_json_lines_hold_text_as_it_is_one_object_per_line(tmp_path: Path) -> None:
+    breaks = pa.table(
+        {"id": [*NASTY, "a\u2028b\x85c"], "x": [None, float("nan"), *range(len(NASTY) - 1)]}
+    )
+    writing.write_table(breaks, tmp_path / "t.jsonl")
+    lines = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [*NASTY, "a\u2028b\x85c"]
+    assert [json.loads(line)["x"] for line in lines[:3]] == [None, None, 0.0]
+
+
 def test_parquet_holds_no_pandas_metadata(tmp_path: Path) -> None:
     writing.write_table(pd.DataFrame({"a": [1]}, index=[7]), tmp_path / "t.parquet")
     assert pq.read_schema(tmp_path / "t.parquet").metadata is None
@@ -74,7 +85,7 @@ def test_excel_text_is_text(tmp_path: Path) -> None:
     assert rows[1][1].value is None, "infinity is no number in Excel"
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "xlsx"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "xlsx", "jsonl"])
 def test_a_failed_write_leaves_the_old_file_and_no_litter(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +124,7 @@ def test_tables_of_every_engine(tmp_path: Path, engine: str) -> None:
 
         frame = duckdb.connect().from_arrow(frame)
     writing.write_table(frame, tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_text().split() == ['"a"', '"x"', '"y"']
+    assert (tmp_path / "t.csv").read_text().split() == ["a", '"x"', '"y"']
 
 
 def test_text_that_a_terminal_would_obey_is_shown_not_obeyed() -> None:

@@ -15,9 +15,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
-import tempfile
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +24,7 @@ import numpy as np
 
 from clv import families
 from clv.errors import SavedModelError
+from clv.files import folder_beside
 from clv.fitted import Fitted
 from clv.inference.design import Design
 from clv.inference.maximum_likelihood import Convergence
@@ -69,15 +67,9 @@ def save(fitted: Fitted, path: str | Path) -> Path:
         "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
     }
     record["record_sha256"] = _checksum(record)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with folder_beside(target) as scratch:
         (scratch / "arrays.npz").write_bytes(arrays)
         (scratch / "model.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.chmod(scratch, 0o755)
-        _swap(scratch, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return target
 
 
@@ -152,18 +144,3 @@ def _iso(day: date | None) -> str | None:
 def _checksum(record: dict[str, Any]) -> str:
     text = json.dumps(record, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _swap(scratch: Path, target: Path) -> None:
-    """Put `scratch` in the place of `target`; an old model is moved away first, then removed."""
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    try:
-        if target.exists():
-            os.replace(target, old / "model")
-        os.replace(scratch, target)
-    except OSError:
-        if (old / "model").exists() and not target.exists():
-            os.replace(old / "model", target)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
