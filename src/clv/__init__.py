@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clv.evaluation.backtest import Backtest as Backtest
+    from clv.evaluation.backtest import backtest as backtest
     from clv.evaluation.choice import Choice as Choice
     from clv.evaluation.choice import choose as choose
     from clv.evaluation.comparison import Comparison as Comparison
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     )
 
 _PUBLIC = {
+    "Backtest": "clv.evaluation.backtest",
     "Choice": "clv.evaluation.choice",
     "Comparison": "clv.evaluation.comparison",
     "Contracts": "clv.tables.contracts",
@@ -62,6 +65,7 @@ _PUBLIC = {
     "Forecast": "clv.forecast",
     "RFM": "clv.tables.rfm",
     "Transactions": "clv.tables.transactions",
+    "backtest": "clv.evaluation.backtest",
     "choose": "clv.evaluation.choice",
     "compare": "clv.evaluation.comparison",
     "contracts_from_survivors": "clv.tables.contracts",

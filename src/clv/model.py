@@ -54,10 +54,10 @@ class Model:
     groups: Mapping[str, tuple[str, ...]] = {}
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        given = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
         return f"{type(self).__name__}({given})"
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """What the model was told, as its constructor takes it."""
         return {f"{group}_covariates": list(names) for group, names in self.groups.items()}
 
@@ -271,7 +271,8 @@ class RegularPurchaseModel(PurchaseModel):
         super().__init__()
         self.k = None if k is None else int(k)
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """What the model was told, as its constructor takes it."""
         return {} if self.k is None else {"k": self.k}
 
     def _history(self, rfm: RFM, rows: Compressed) -> Any:

@@ -40,7 +40,8 @@ class SpendModel(Model):
         self.purchases = purchases
         self._take_covariates(spend=covariates)
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """What the model was told, as its constructor takes it."""
         given: dict[str, Any] = {"purchases": self.purchases}
         return given | ({"covariates": list(self.covariates)} if self.covariates else {})
 

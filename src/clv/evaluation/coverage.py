@@ -30,12 +30,15 @@ class CountDistribution(NamedTuple):
         P(N < n) and P(N <= n) at each customer's actual count n, shape (n_customers,).
     low, high
         By level: ends of the central interval, shape (n_customers,), whole numbers.
+    probability
+        P(N = n), shape (n_customers,).
     """
 
     below: Floats
     up_to: Floats
     low: dict[float, Floats]
     high: dict[float, Floats]
+    probability: Floats
 
     def rows(self, actual: Floats) -> list[dict[str, Any]]:
         """Coverage of each level, as rows of a table."""
@@ -86,15 +89,17 @@ def count_distribution(
     # 1e-12: a sum of probabilities may stay below its limit by rounding
     wanted = np.array([(1 + sign * level) / 2 for level in levels for sign in (-1, 1)]) - 1e-12
     ends = np.zeros((wanted.size, count.size))
-    below, up_to = np.zeros(count.size), np.zeros(count.size)
+    below, up_to, exactly = (np.zeros(count.size) for _ in range(3))
     reached = np.zeros(count.size)
     active = np.arange(count.size)
     for n in range(_MOST_PURCHASES):
         before = reached[active]
-        after = np.minimum(before + _probability(fitted, known.take(active), n, horizon), 1.0)
+        probability = _probability(fitted, known.take(active), n, horizon)
+        after = np.minimum(before + probability, 1.0)
         reached[active] = after
         here = count[active] == n
         below[active[here]], up_to[active[here]] = before[here], after[here]
+        exactly[active[here]] = probability[here]
         for end, probability in zip(ends, wanted, strict=True):
             end[active[(before < probability) & (after >= probability)]] = n
         active = active[(count[active] > n) | (after < wanted.max())]
@@ -111,6 +116,7 @@ def count_distribution(
         up_to[rows.inverse],
         dict(zip(levels, spread[::2], strict=True)),
         dict(zip(levels, spread[1::2], strict=True)),
+        exactly[rows.inverse],
     )
 
 

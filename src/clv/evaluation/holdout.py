@@ -22,6 +22,7 @@ LABELS = {
     "repeat_past_spend": "repeat past spend",
     "spend_per_tenure": "spend per tenure",
     "purchases_per_tenure": "purchases per tenure",
+    "same_as_last_period": "same as last period",
 }
 """Names of the methods of history for people."""
 
