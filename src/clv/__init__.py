@@ -83,14 +83,17 @@ _PUBLIC = {
     "rfm_table": "clv.tables.ready_made",
     "time_varying_covariates": "clv.tables.time_varying",
 }
-_NAMESPACES = ("datasets", "errors", "evaluation", "families", "plots")
+_NAMESPACES = (
+    *("datasets", "errors", "evaluation", "families", "lifecycle"),
+    *("plots", "tiers"),
+)
 
 
 def __getattr__(name: str) -> Any:
     if name == "__all__":  # asked for, not listed: a model is public because its file exists
         from clv.model import class_names
 
-        return [*_PUBLIC, *_NAMESPACES, *class_names()]
+        return [*_PUBLIC, *class_names()]
     if name in _PUBLIC:
         value = getattr(importlib.import_module(_PUBLIC[name]), name)
         globals()[name] = value
@@ -110,7 +113,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__getattr__("__all__"), "__version__"})
+    return sorted({*__getattr__("__all__"), *_NAMESPACES, "__version__"})
 
 
 class _Package(ModuleType):

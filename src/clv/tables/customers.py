@@ -40,7 +40,7 @@ class MatchedCustomers(NamedTuple):
         DataError
             If they are no numbers, infinite, or negative costs.
         """
-        values = _numbers(self.table, column)
+        values = column_of_numbers(self.table[column], column)
         if column in COSTS:
             _refuse(values < 0, column, "negative", values)
         return np.where(self.row >= 0, values[self.row], np.nan)
@@ -101,8 +101,14 @@ def match_customers(customer_ids: Any, customers: Any) -> MatchedCustomers:
     return MatchedCustomers(table, rows_of_customers(customer_ids, table["customer_id"]))
 
 
-def _numbers(table: nw.DataFrame[Any], column: str) -> Floats:
-    series = table[column]
+def column_of_numbers(series: nw.Series[Any], column: str) -> Floats:
+    """A column of a customers table as numbers; missing ones are nan.
+
+    Raises
+    ------
+    DataError
+        If they are no numbers, or infinite.
+    """
     try:
         values = series.cast(nw.Float64).to_numpy().astype(np.float64)
     except Exception as error:  # each engine has its own way of refusing text
