@@ -8,8 +8,6 @@ import os
 # matrices of four rows cost more than the rest of a fit.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from functools import cached_property
-from typing import Any
 
 import hypothesis
 import pandas as pd
@@ -78,33 +76,3 @@ def mbg_nbd(cdnow: RFM) -> FittedPurchases:
     return clv.ModifiedBetaGeoModel().fit(cdnow)
 
 
-# --- the generated shop with its customers table --------------------------------------------------
-
-
-class ShopWithModels:
-    """Read, fitted and forecast once, for whoever asks."""
-
-    def __init__(self) -> None:
-        files = clv.datasets.load_shop()
-        self.transactions = clv.read_transactions(files.orders, **files.columns)
-        self.rfm = clv.rfm_summary(self.transactions, observation_period_end="2025-06-30")
-        self.rfm_2024 = clv.rfm_summary(self.transactions, observation_period_end="2024-12-31")
-        self.purchases = clv.ModifiedBetaGeoModel().fit(self.rfm)
-        self.spend = clv.GammaGammaModel().fit(self.rfm)
-
-    @cached_property
-    def customers(self) -> Any:
-        from clv.tables.everybody import read_customers
-
-        return read_customers(clv.datasets.load_shop().customers)
-
-    @cached_property
-    def forecast(self) -> clv.Forecast:
-        return clv.forecast(
-            self.rfm, self.purchases, self.spend, horizon="365 days", margin=0.42, interval=None
-        )
-
-
-@pytest.fixture(scope="session")
-def shop() -> ShopWithModels:
-    return ShopWithModels()

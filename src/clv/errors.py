@@ -7,12 +7,17 @@
     |   |-- MissingColumnError             a named column is not there
     |   |-- NoUsableRowsError              nothing is left to work with
     |   |-- UnreadableFileError            not the file its name promises
-    |   `-- UnsupportedFrameError (TypeError)   a table of an unknown engine
+    |   |-- UnsupportedFrameError (TypeError)   a table of an unknown engine
+    |   `-- DatabaseError                a database cannot be reached or read
     |-- UnitMismatchError (ValueError)     two time units or periods that do not fit together
     |-- FitError (RuntimeError)
     |   `-- ConvergenceError               no maximum was found, and no boundary explains it
     |-- InfiniteValueError (ValueError)    the quantity asked for is infinite
-    `-- SavedModelError (ValueError)       a saved model is damaged or of an unknown format
+    |-- SavedModelError (ValueError)       a saved model is damaged or of an unknown format
+    |   `-- RegistryError                a registry of models is damaged, or has no such version
+    |-- ConfigurationError (ValueError)    the configuration of the scheduled job
+    |-- LockedError (RuntimeError)         another run is at work here
+    `-- StorageError (RuntimeError)        something could not be written
 
     ClvWarning (UserWarning)
     |-- BoundaryWarning                    the fit ran to a boundary, which the text names
@@ -72,6 +77,10 @@ class UnsupportedFrameError(DataError, TypeError):
     """A table of an engine that is not known."""
 
 
+class DatabaseError(DataError):
+    """A database cannot be reached or read."""
+
+
 class UnitMismatchError(ClvError, ValueError):
     """Two time units or periods do not fit together."""
 
@@ -90,6 +99,22 @@ class InfiniteValueError(ClvError, ValueError):
 
 class SavedModelError(ClvError, ValueError):
     """A saved model is damaged, or written in a format this version does not know."""
+
+
+class RegistryError(SavedModelError):
+    """A registry of models is damaged, or has no such version."""
+
+
+class ConfigurationError(ClvError, ValueError):
+    """The configuration of the scheduled job cannot be used; the place is named."""
+
+
+class LockedError(ClvError, RuntimeError):
+    """Another run is at work here."""
+
+
+class StorageError(ClvError, RuntimeError):
+    """Something could not be written: what is there is what was there before."""
 
 
 class ClvWarning(UserWarning):

@@ -95,7 +95,7 @@ def _empty_caches(package: str) -> None:
     gc.collect()
 
 
-def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
+def private_database() -> tuple[duckdb.DuckDBPyConnection, Path]:
     """Open a database in memory, and a private folder that goes when the database goes."""
     import duckdb
 
@@ -110,7 +110,7 @@ def _connect() -> tuple[duckdb.DuckDBPyConnection, Path]:
 
 
 def _open_parquet(files: _files.Files, date: str) -> Source:
-    connection, _ = _connect()
+    connection, _ = private_database()
     zone = _stored_zone(connection, files.paths[0], date)
     if zone is not None:
         # DuckDB knows fixed offsets by names such as GMT+03:30 only.
@@ -214,7 +214,7 @@ def _literal(value: str) -> str:
 
 
 def _open_csv(files: _files.Files, delimiter: str | None, encoding: str) -> Source:
-    connection, folder = _connect()
+    connection, folder = private_database()
     tables = [
         _examine_csv(path, folder / str(number), delimiter, encoding)
         for number, path in enumerate(files.paths)

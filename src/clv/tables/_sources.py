@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
+from clv.databases import is_database
 from clv.errors import DataError, UnsupportedFrameError
 from clv.tables._columns import PREFIX
+
+if TYPE_CHECKING:
+    from clv.tables._database_source import Place
 
 Frame = nw.DataFrame[Any] | nw.LazyFrame[Any]
 
 ROW, FILE, REASON, TEXT = (f"{PREFIX}{name}" for name in ("row", "file", "reason", "text"))
 
 ACCEPTED = (
-    "a path to CSV or Parquet (a file, a folder or a glob), a pandas or Polars frame (eager or "
-    "lazy), a PyArrow table, or a DuckDB relation"
+    "a path to CSV or Parquet (a file, a folder or a glob), the URL of a database, a pandas or "
+    "Polars frame (eager or lazy), a PyArrow table, or a DuckDB relation"
 )
 
 
@@ -76,9 +80,17 @@ class Source:
 
 
 def open_source(
-    source: Any, *, date: str, delimiter: str | None = None, encoding: str = "utf-8"
+    source: Any,
+    *,
+    date: str,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    place: Place | None = None,
+    columns: Sequence[str] = (),
 ) -> Source:
-    """Open a file, several files, or a frame of any engine.
+    """Open a file, several files, a database, or a frame of any engine.
+
+    `place` says where in a database, and `columns` which columns of a table there.
 
     Raises
     ------
@@ -87,6 +99,15 @@ def open_source(
     UnsupportedFrameError
         If the object is neither a path nor a frame of a known engine.
     """
+    if is_database(source):
+        from clv.tables._database_source import Place, open_database_table
+
+        return open_database_table(source, place or Place(), columns)
+    if place is not None:
+        raise DataError(
+            "table=, schema=, query= and parameters= are of databases; give a URL such as "
+            "postgresql://host/database, or leave them out"
+        )
     if isinstance(source, str | os.PathLike):
         from clv.tables._file_sources import open_files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from html import escape
@@ -15,6 +15,7 @@ import narwhals as nw
 from clv.errors import DataError, NoUsableRowsError, UnreadableFileError
 from clv.tables._calendars import CalendarName, check_timezone
 from clv.tables._columns import Problem
+from clv.tables._database_source import Place
 from clv.tables._day import from_day_number
 from clv.tables._examine import (
     AMOUNT,
@@ -119,6 +120,10 @@ def read_transactions(
     zero_amounts: ZeroAmounts = "keep",
     delimiter: str | None = None,
     encoding: str = "utf-8",
+    table: str | None = None,
+    schema: str | None = None,
+    query: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> Transactions:
     """Read transactions from a file or a frame, and set aside the rows that cannot be used.
 
@@ -130,8 +135,10 @@ def read_transactions(
     ----------
     source
         A path to CSV (.csv, .tsv, .txt, also .gz) or Parquet: one file, a folder, a glob.
-        Or a pandas or Polars frame (eager or lazy), a PyArrow table, a DuckDB relation. Files and
-        lazy frames stay lazy: they are scanned, not loaded.
+        Or a database: a URL of SQLAlchemy such as "postgresql://host/database" (PostgreSQL,
+        SQLite, DuckDB, and others by their driver) or an engine, with `table` or `query`. Or a
+        pandas or Polars frame (eager or lazy), a PyArrow table, a DuckDB relation. Files and lazy
+        frames stay lazy: they are scanned, not loaded; a database is streamed in batches.
     customer_id
         Column of the customer. Text stays text ("007" is not "7"; only invisible characters at
         its ends go, which `quality` notes), whole numbers become integers, also when they are
@@ -172,6 +179,12 @@ def read_transactions(
         Between fields of a CSV file; default: the most frequent of , ; tab | in its header.
     encoding
         Of a CSV file.
+    table, schema
+        Of a database: the table or view, and its schema. Only the columns named here are fetched.
+    query
+        Of a database: one SELECT instead of a table.
+    parameters
+        Values for names such as ``:as_of`` in the query.
 
     Returns
     -------
@@ -188,6 +201,8 @@ def read_transactions(
         If a file is missing, empty, damaged, or not what its ending says.
     UnsupportedFrameError
         If `source` is of an unknown type.
+    DatabaseError
+        If a database cannot be reached or read.
     DataError
         If options contradict each other, a column has an impossible type, or there are refunds
         and `refunds` is "error".
@@ -218,10 +233,20 @@ def read_transactions(
     reading = Reading(
         calendar, date_format, check_timezone(timezone) if timezone else None, decimal
     )
-    table = open_source(source, date=date, delimiter=delimiter, encoding=encoding)
-    with table.guard():
-        examination = examine(table, names, reading, tuple(_policies(refunds, zero_amounts)))
-        transactions = _assemble(table, names, examination, refunds, zero_amounts)
+    place = None
+    if (table, schema, query, parameters) != (None, None, None, None):
+        place = Place(table, schema, query, parameters)
+    opened = open_source(
+        source,
+        date=date,
+        delimiter=delimiter,
+        encoding=encoding,
+        place=place,
+        columns=list(names.columns().values()),
+    )
+    with opened.guard():
+        examination = examine(opened, names, reading, tuple(_policies(refunds, zero_amounts)))
+        transactions = _assemble(opened, names, examination, refunds, zero_amounts)
         return replace(transactions, calendar=calendar)
 
 
