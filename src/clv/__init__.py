@@ -84,7 +84,7 @@ _PUBLIC = {
     "time_varying_covariates": "clv.tables.time_varying",
 }
 _NAMESPACES = (
-    *("datasets", "errors", "evaluation", "families", "lifecycle"),
+    *("datasets", "economics", "errors", "evaluation", "families", "lifecycle"),
     *("plots", "tiers"),
 )
 

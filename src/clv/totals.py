@@ -97,7 +97,26 @@ def forecast_totals(
 
 
 def _delta_variance(fitted: Fitted, function: Callable[[Array], Array]) -> Array:
-    """Variance of a function of the parameters, by central differences in their logarithms."""
+    """Variance of a function of the parameters, by the delta method in their logarithms."""
+    slopes = log_slopes(fitted, function)
+    return np.asarray(np.einsum("iv,ij,jv->v", slopes, fitted.log_covariance, slopes))
+
+
+def log_slopes(fitted: Fitted, function: Callable[[Array], Array]) -> Array:
+    """Slopes of a function of the parameters in their logarithms, by central differences.
+
+    Parameters
+    ----------
+    fitted
+        The model at whose estimates.
+    function
+        From parameter values, shape (k,), to values of any shape (...).
+
+    Returns
+    -------
+    Array
+        Shape (k, ...); 0 for parameters without uncertainty.
+    """
     k = len(fitted.estimates)
     slopes = []
     for i in range(k):
@@ -108,5 +127,4 @@ def _delta_variance(fitted: Fitted, function: Callable[[Array], Array]) -> Array
             continue
         moved = [fitted.estimates * np.exp(sign * step * np.eye(k)[i]) for sign in (1, -1)]
         slopes.append((function(moved[0]) - function(moved[1])) / (2 * step))
-    gradient = np.array(slopes)  # (k, values)
-    return np.asarray(np.einsum("iv,ij,jv->v", gradient, fitted.log_covariance, gradient))
+    return np.array(slopes)

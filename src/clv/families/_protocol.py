@@ -16,6 +16,10 @@ Conventions
   ``expected_purchases_ever``, ``COVARIATES``, without which a model takes none,
   ``HISTORY``, if the likelihood looks at more than a `PurchaseHistory`, and
   ``discounted_purchases(state, t, delta)`` and ``discounted_time(state, t, delta)``.
+* ``DROPOUT_SLOWS_TIME = True`` says that, with everybody's dropout times kappa (0 < kappa <= 1),
+  S(t) turns into S(kappa t) for customers who are alive, while their purchase rates stay. So it is
+  where a customer leaves with a hazard that is constant in time, given who they are; it is what
+  counterfactuals of retention need.
 * A family with ``WHOLE_TIMES = True`` counts opportunities: tables and horizons with other times
   are refused, a part of an opportunity does not count, and instead of ``time_scale`` it has
   ``discounted_purchases(state, t, delta)`` and ``discounted_time(state, t, delta)``, sums where

@@ -37,6 +37,7 @@ CLASS_NAME = "BetaGeoModel"
 TITLE = "BG/NBD"
 KIND = "purchase"
 STATE_COLUMNS = ("frequency", "T")
+DROPOUT_SLOWS_TIME = True
 PARAMETERS = {
     "r": Parameter("shape of the purchase rates across customers"),
     "alpha": Parameter("rate of the purchase rates across customers", unit="time"),

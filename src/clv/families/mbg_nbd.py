@@ -35,6 +35,7 @@ CLASS_NAME = "ModifiedBetaGeoModel"
 TITLE = "MBG/NBD"
 KIND = "purchase"
 STATE_COLUMNS = ("frequency", "T")
+DROPOUT_SLOWS_TIME = True
 PARAMETERS = {
     "r": Parameter("shape of the purchase rates across customers"),
     "alpha": Parameter("rate of the purchase rates across customers", unit="time"),

@@ -36,6 +36,7 @@ CLASS_NAME = "ParetoNBDModel"
 TITLE = "Pareto/NBD"
 KIND = "purchase"
 STATE_COLUMNS = ("frequency", "T")
+DROPOUT_SLOWS_TIME = True
 PARAMETERS = {
     "r": Parameter("shape of the purchase rates across customers"),
     "alpha": Parameter("rate of the purchase rates across customers", unit="time"),
