@@ -279,8 +279,7 @@ class _World:
             model.parameters_at(model.estimates, states.matrix), states.history
         )
         alive = model.probability_alive(self.rfm)
-        weights = np.bincount(states.inverse, alive, len(states.history.T))
-        weights /= weights.sum()
+        weights = np.bincount(states.inverse, alive / alive.sum(), len(states.history.T))
 
         def retention(kappa: float) -> float:
             return float(weights @ family.survival(state, kappa * self.within))
