@@ -35,6 +35,7 @@ from clv.families import _beta_geometric as plain
 from clv.families._protocol import Paths, Variants
 from clv.numerics import backend, erlang, quadrature, special
 from clv.numerics.backend import Array, Backend
+from clv.numerics.erlang_perpetuity import perpetuity
 from clv.numerics.histories import IntervalHistory, PurchaseHistory
 from clv.numerics.sampling import every_kth_order_statistic
 
@@ -182,8 +183,11 @@ def time_scale(state: State) -> Array:
 def discounted_purchases(state: State, horizon: Any, delta: float) -> Array:
     """Expected purchases, discounted at the continuous rate `delta`.
 
-    Those of regular buyers come in waves, which the quadrature over time must follow.
+    Those of regular buyers come in waves, which the quadrature over time must follow; without end
+    it is one over their rates instead.
     """
+    if _without_end(state, horizon, delta):
+        return _perpetuity("purchases", state, delta)
     return quadrature.discounted_purchases(
         lambda t: expected_purchases(state, t),
         horizon,
@@ -195,9 +199,20 @@ def discounted_purchases(state: State, horizon: Any, delta: float) -> Array:
 
 def discounted_time(state: State, horizon: Any, delta: float) -> Array:
     """Expected time alive, discounted likewise."""
+    if _without_end(state, horizon, delta):
+        return np.asarray(state.rate * _perpetuity("survival", state, delta))
     return quadrature.discounted_time(
         lambda t: survival(state, t), horizon, delta, time_scale(state), np.pi / _stages(state)
     )
+
+
+def _without_end(state: State, horizon: Any, delta: float) -> bool:
+    return _stages(state) > 1 and delta > 0 and bool(np.isposinf(horizon).all())
+
+
+def _perpetuity(kind: erlang.Kind, state: State, delta: float) -> Array:
+    shape, rate, a, b, waited, _ = state
+    return perpetuity(kind, _stages(state), shape, waited, a, b, delta * rate)
 
 
 def survival(state: State, t: Any) -> Array:
