@@ -84,7 +84,7 @@ _PUBLIC = {
     "time_varying_covariates": "clv.tables.time_varying",
 }
 _NAMESPACES = (
-    *("datasets", "economics", "errors", "evaluation", "families", "lifecycle"),
+    *("datasets", "economics", "errors", "evaluation", "export", "families", "lifecycle"),
     *("plots", "tiers"),
 )
 

@@ -310,7 +310,7 @@ def _cell_writer(sheet: Any, kind: Any, day: Any, pa: Any) -> Callable[..., Any]
         sheet.write_string(row, column, cell)
 
     timed = pa.types.is_timestamp(kind)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return number
     return date if timed or pa.types.is_date(kind) else text
 
