@@ -33,6 +33,7 @@ _COMMANDS = {
     "demo": ("clv.cli.demo", "The whole job on real data: 2,357 customers of CDNOW."),
     "forecast": ("clv.cli.forecasting", "What every customer will still buy and be worth."),
     "compare": ("clv.cli.comparing", "The forecast against history, on held-out data."),
+    "export": ("clv.cli.exporting", "Customers and values for ad platforms, CRMs, spreadsheets."),
     "quality": ("clv.cli.reading", "What can be read, what cannot, and why not."),
     "datasets": ("clv.cli.reading", "Data sets to try things on."),
 }

@@ -124,14 +124,15 @@ def export(
     target = Path(folder) / chosen.name
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise DataError(f"{target} exists and is no export; choose another folder")
-    prepared = prepare(audience, chosen, consent=consent, default_region=default_region)
+    rule = consent or chosen.consent
+    prepared = prepare(audience, chosen, consent=rule, default_region=default_region)
     with folder_beside(target) as scratch:
         files = [
-            {"name": part.name, **_written(part, chosen, formulas, prepared, scratch)}
+            {"name": part.name, **_written(part, chosen, formulas, rule, prepared, scratch)}
             for part in _parts(prepared, chosen, formulas)
         ]
         marked = write_table(prepared.left_out, scratch / LEFT_OUT)
-        manifest = _manifest(audience, chosen, prepared, files, consent or chosen.consent)
+        manifest = _manifest(audience, chosen, prepared, files, rule)
         manifest["left_out"]["cells_marked"] = marked
         text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
         (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -244,12 +245,17 @@ def _differ(one: Any, other: Any) -> int:
 
 
 def _written(
-    part: _Part, preset: Preset, formulas: Formulas, prepared: Prepared, folder: Path
+    part: _Part,
+    preset: Preset,
+    formulas: Formulas,
+    consent: ConsentRule,
+    prepared: Prepared,
+    folder: Path,
 ) -> dict[str, Any]:
     path = folder / part.name
     table, marked = part.rows, 0
     if preset.layout == "google user data":
-        layouts.google_user_data(table, path)
+        layouts.google_user_data(table, path, consented=consent == "required")
     elif preset.layout == "meta payload":
         layouts.meta_payload(
             table,

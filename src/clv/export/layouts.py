@@ -18,14 +18,14 @@ _ADDRESS = ("hashed_first_name", "hashed_last_name", "country_code", "postal_cod
 _IDENTIFIERS = ("hashed_email", "hashed_phone_number")
 
 
-def google_user_data(table: pa.Table, path: Path) -> None:
+def google_user_data(table: pa.Table, path: Path, *, consented: bool) -> None:
     """One `UserData` of the Google Ads API per line: identifiers, attributes and consent."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for batch in table.to_batches(max_chunksize=10_000):
-            file.writelines(json_line(_user_data(row)) for row in batch.to_pylist())
+            file.writelines(json_line(_user_data(row, consented)) for row in batch.to_pylist())
 
 
-def _user_data(row: dict[str, Any]) -> dict[str, Any]:
+def _user_data(row: dict[str, Any], consented: bool) -> dict[str, Any]:
     identifiers: list[dict[str, Any]] = [
         {name: row[name]} for name in _IDENTIFIERS if row[name] is not None
     ]
@@ -37,12 +37,10 @@ def _user_data(row: dict[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if name not in (*_IDENTIFIERS, *_ADDRESS) and value is not None
     }
-    return {
-        "user_identifiers": identifiers,
-        "user_attribute": about,
-        # only customers with consent come this far
-        "consent": {"ad_user_data": "GRANTED", "ad_personalization": "GRANTED"},
-    }
+    user: dict[str, Any] = {"user_identifiers": identifiers, "user_attribute": about}
+    if consented:
+        user["consent"] = {"ad_user_data": "GRANTED", "ad_personalization": "GRANTED"}
+    return user
 
 
 def meta_payload(

@@ -28,6 +28,7 @@ _INVISIBLE = dict.fromkeys(
 
 _EMAIL = re.compile(r"[^@\s,;<>()\"]+@[^@\s,;<>()\"]+\.[^@\s,;<>()\".]+")
 _EMAIL_LENGTH = 254
+_PHONE_LENGTH = 7
 
 _GRANTED = {
     "true",
@@ -110,9 +111,9 @@ def phone(text: str, region: str | None) -> str | None:
         number = numbers.parse(text.translate(_INVISIBLE), region)
     except numbers.NumberParseException:
         return None
-    if not numbers.is_possible_number(number):
-        return None
-    return str(numbers.format_number(number, numbers.PhoneNumberFormat.E164))
+    found = str(numbers.format_number(number, numbers.PhoneNumberFormat.E164))
+    # some countries' plans leave room for two digits; nobody's own number is as short
+    return found if numbers.is_possible_number(number) and len(found) > _PHONE_LENGTH else None
 
 
 @lru_cache(maxsize=1)

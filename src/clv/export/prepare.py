@@ -18,7 +18,7 @@ from clv.export.transforms import TRANSFORMS, Rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ConsentRule = Literal["required", "not refused", "ignored"]
+ConsentRule = Literal["required", "not-refused", "ignored"]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -83,7 +83,7 @@ def prepare(
     preset
         What the platform wants.
     consent
-        "required": only who has said yes; "not refused": everybody but who has said no;
+        "required": only who has said yes; "not-refused": everybody but who has said no;
         "ignored". None is what the preset says.
     default_region
         Two-letter country for telephone numbers without a country's code, of customers whose

@@ -56,10 +56,10 @@ class Column(BaseModel):
         for name in self.apply:
             if name not in TRANSFORMS:
                 near = get_close_matches(name, TRANSFORMS, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"did you mean {near[0]!r}? There" if near else "there"
                 raise ValueError(
-                    f"column {self.name!r}: there is no transform {name!r}{hint} "
-                    f"Transforms are {', '.join(TRANSFORMS)}"
+                    f"column {self.name!r}: there is no transform {name!r}; {hint} are "
+                    f"{', '.join(TRANSFORMS)}"
                 )
         return self
 
@@ -154,8 +154,8 @@ def read_preset(name: str | Path | Preset) -> Preset:
     path = Path(name) if own else FOLDER / f"{name}.toml"
     if not own and str(name) not in presets():
         near = get_close_matches(str(name), presets(), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"there is no preset {str(name)!r}; {hint}There are {', '.join(presets())}")
+        hint = f"did you mean {near[0]!r}? There" if near else "there"
+        raise DataError(f"there is no preset {str(name)!r}; {hint} are {', '.join(presets())}")
     return _read(path)
 
 

@@ -1,0 +1,169 @@
+"""From a source to a forecast: what `clv forecast`, `clv export` and `clv report` begin with."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clv.cli import options
+from clv.cli.console import notes, working
+from clv.cli.options import Command, Source, usage_error
+
+if TYPE_CHECKING:
+    from clv.fitted import FittedPurchases, FittedSpend
+    from clv.forecast import Forecast
+    from clv.tables.rfm import RFM
+    from clv.tables.transactions import Transactions
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Everything between the transactions and the forecast."""
+
+    transactions: Transactions
+    rfm: RFM
+    purchases: FittedPurchases
+    spend: FittedSpend
+    forecast: Forecast
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a source is to be forecast, as the user has said it."""
+
+    source: Source
+    observation_period_end: str
+    time_unit: Any
+    horizon: str
+    discount_rate: float
+    margin: float
+    model: str
+    spend_model: str
+    interval: float
+    seed: int
+
+    def run(
+        self,
+        rejected: Path | None = None,
+        *,
+        with_interval: bool = True,
+        interval_kind: Any = "predictive",
+    ) -> Scored:
+        """Read, fit and forecast, and note what is to be noted."""
+        import clv
+
+        ahead = _horizon(self.horizon, self.time_unit)
+        end = self.source.period_end(self.observation_period_end, "--observation-period-end")
+        transactions = self.source.read(rejected)
+        with working("summarising customers"):
+            rfm = clv.rfm_summary(
+                transactions, observation_period_end=end, time_unit=self.time_unit
+            )
+        notes(transactions.quality.notes, rfm.notes)
+        with working(f"fitting {self.model} and {self.spend_model}"):
+            purchases = clv.model_class(self.model)().fit(rfm)
+            spend = clv.model_class(self.spend_model)().fit(rfm)
+        with working(f"forecasting {len(rfm):,} customers"):
+            forecast = clv.forecast(
+                rfm,
+                purchases,
+                spend,
+                horizon=ahead,
+                discount_rate=self.discount_rate,
+                margin=self.margin,
+                interval=self.interval if with_interval else None,
+                interval_kind=interval_kind,
+                seed=self.seed,
+            )
+        notes(forecast.notes)
+        return Scored(transactions, rfm, purchases, spend, forecast)
+
+
+_OPTIONS = (
+    options.source_options,
+    options.observation_period_end,
+    options.time_unit,
+    click.option(
+        "--horizon",
+        default="52 weeks",
+        show_default=True,
+        help="How far ahead: a number of time units, '365 days', or 'forever'.",
+    ),
+    click.option(
+        "--discount-rate",
+        type=options.Number(0, 10, max_open=True),
+        default=0.1,
+        show_default=True,
+        help="Effective per year; .1 is 10 %.",
+    ),
+    click.option(
+        "--margin",
+        type=options.Number(0, 1, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Gross margin as a share of the amounts.",
+    ),
+    options.purchase_model,
+    options.spend_model,
+    click.option(
+        "--interval",
+        type=options.share,
+        default=0.9,
+        show_default=True,
+        help="Probability of the intervals.",
+    ),
+    options.seed,
+)
+_NAMES = tuple(name for name in Scoring.__dataclass_fields__)
+
+
+def scoring_options(function: Command) -> Command:
+    """Add SOURCE and how to forecast it; the command gets a `Scoring` as its `scoring`."""
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        scoring = Scoring(**{name: given.pop(name) for name in _NAMES})
+        return function(scoring=scoring, **given)
+
+    decorated: Command = command
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+customers_option = click.option(
+    "--customers",
+    metavar="FILE",
+    help="Customers table, CSV or Parquet: customer_id and what is known; or dataset:shop.",
+)
+
+
+def read_customers(name: str | None, source: Source) -> Any:
+    """The customers table that was asked for; None without one."""
+    if name is None:
+        return None
+    from clv.datasets import load_shop
+    from clv.tables.everybody import read_customers as read
+
+    with working(f"reading {name}"):
+        if name == "dataset:shop":
+            return read(load_shop().customers)
+        return read(name, encoding=source.columns.get("encoding", "utf-8"))
+
+
+def _horizon(text: str, time_unit: Any) -> float | str | None:
+    """A number of units, a length of time, or None for ever; refused here if it is neither."""
+    from clv.units import parse_horizon
+
+    if text.strip().lower() == "forever":
+        return None
+    try:
+        value: float | str = float(text)
+    except ValueError:
+        value = text
+    with usage_error("--horizon"):
+        return parse_horizon(value, time_unit)
