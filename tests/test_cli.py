@@ -67,7 +67,7 @@ def record(result: Result) -> dict[str, Any]:
     return found
 
 
-# --- help ------------------------------------------------------------------------------------
+# --- help ----------------------------------------------------------------------------------------
 
 
 def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
@@ -99,7 +99,7 @@ def test_version(run: Run) -> None:
     assert run("--version").stdout == f"clv {clv.__version__}\n"
 
 
-# --- usage errors: exit 2, before anything is read ---------------------------------------------
+# --- usage errors: exit 2, before anything is read -----------------------------------------------
 
 FORECAST = ("forecast", "no.csv", *LAST)
 COMPARE = ("compare", "no.csv", *LAST, "--calibration-end", "1997-09-30")
@@ -517,3 +517,37 @@ def test_demo_does_what_it_says(run: Run, tmp_path: Path) -> None:
     assert "Verdict" in (out / "comparison.txt").read_text()
     assert len(pd.read_parquet(out / "forecast.parquet")) == 2357
     assert clv.load(models / "cdnow-bg_nbd").n_customers == 2357
+
+
+# --- clv export ----------------------------------------------------------------------------------
+
+
+def test_export_writes_what_the_package_writes(run: Run, tmp_path: Path) -> None:
+    result = run(
+        *("export", "dataset:shop", "--customers", "dataset:shop", *LAST, "--margin", ".42"),
+        *("--preset", "klaviyo", "--preset", "google-customer-match", "--preset", "database"),
+        *("--database", f"sqlite:///{tmp_path / 'shop.db'}", "--output", tmp_path, "--json"),
+    )
+    exports = {export["preset"]: export for export in record(result)["exports"]}
+    names = {path.name for path in (tmp_path / "google-customer-match").iterdir()}
+    tiers = ("platinum", "gold", "silver", "bronze", "no-tier")
+    assert names == {"manifest.json", "left_out.csv"} | {
+        f"google-customer-match-{tier}.csv" for tier in tiers
+    }
+    for export in exports.values():
+        assert export["rows"] + export["left_out"]["customers"] == export["customers"] == 3671
+        assert export["as_of"] == "2025-06-30"
+    consent = pd.read_csv(clv.datasets.load_shop().customers)["consent"]
+    assert exports["google-customer-match"]["rows"] <= int(consent.eq(True).sum())
+    assert exports["database"]["rows"] == 3671
+    head = pd.read_csv(tmp_path / "klaviyo" / "klaviyo.csv", dtype=str)
+    assert set(head["clv_tier"]) == {"platinum", "gold", "silver", "bronze", "no tier"}
+    assert set(head["clv_stage"]) <= {"new", "active", "loyal", "at risk", "lost"}
+
+
+def test_export_refuses_before_any_work(run: Run) -> None:
+    start = ("export", "no such file", *LAST)
+    assert "did you mean 'hubspot'" in run(*start, "--preset", "hubsport", code=2).stderr
+    assert "CLV_DATABASE_URL" in run(*start, "--preset", "database", code=2).stderr
+    bad = run(*start, "--preset", "csv", "--column", "email", code=2)
+    assert "FIELD=COLUMN" in bad.stderr

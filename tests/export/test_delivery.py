@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,23 @@ def test_a_folder_that_is_no_export_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no export"):
         export(ten(), "csv", tmp_path)
     assert [p.name for p in (tmp_path / "csv").iterdir()] == ["thesis.doc"]
+
+
+# --- databases -----------------------------------------------------------------------------------
+
+
+def test_a_database_gets_every_customer_once_a_day_however_often(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    for _ in range(2):
+        done = export(nasty(), "database", tmp_path, database=url, database_table='the "best"')
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        rows = list(database.execute('select customer_id, as_of, first_name from "the ""best"""'))
+    assert sorted(row[0] for row in rows) == NASTY
+    assert {row[1] for row in rows} == {"2024-12-31"}
+    assert [row[0] for row in rows] == [row[2] for row in rows]
+    assert done.files == ()
+    assert done.manifest["database"] == url
+    assert "10 of 10 customers in the" in str(done)
 
 
 # --- what cannot be done is said -----------------------------------------------------------------

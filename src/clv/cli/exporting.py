@@ -77,6 +77,13 @@ def _renamed(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     show_default=True,
     help="Whether CSV text that looks like a formula gets an apostrophe in front.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="CLV_DATABASE_URL",
+    help="Where the preset database goes; better in the environment, as CLV_DATABASE_URL.",
+)
+@click.option("--database-table", metavar="NAME", default="clv_customers", show_default=True)
 @options.as_json
 def export(
     scoring: Scoring,
@@ -88,6 +95,8 @@ def export(
     default_region: str | None,
     value: Any,
     formulas: Any,
+    database: str | None,
+    database_table: str,
     as_json: bool,
 ) -> None:
     """Forecast SOURCE and write it as ad platforms, CRMs and spreadsheets want it.
@@ -100,6 +109,8 @@ def export(
 
     with usage_error("--preset"):
         chosen = [read_preset(name) for name in names]
+    if any(preset.format == "database" for preset in chosen) and database is None:
+        raise click.UsageError("--preset database needs --database, or CLV_DATABASE_URL")
     table = read_customers(customers, scoring.source)
     scored = scoring.run()
     with working("putting customers together"):
@@ -123,6 +134,8 @@ def export(
                     consent=consent,
                     default_region=default_region,
                     formulas=formulas,
+                    database=database,
+                    database_table=database_table,
                 )
             )
     if as_json:

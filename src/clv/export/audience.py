@@ -192,7 +192,10 @@ def _contact(
     for field in CONTACT:
         name = columns.get(field, field)
         if name in frame.columns:
-            found[field] = as_arrow(frame.select(name).to_native())[name].take(places)
+            column = as_arrow(frame.select(name).to_native())[name]
+            if pa.types.is_dictionary(column.type):  # a category is text to everybody else
+                column = column.cast(column.type.value_type)
+            found[field] = column.take(places)
         elif field in columns:
             raise MissingColumnError(
                 f"the customers table has no column {name!r} ({field}); it has "

@@ -58,6 +58,8 @@ class Delivery:
     def __str__(self) -> str:
         left = self.manifest["left_out"]
         files = f"{len(self.files)} file{'s' if len(self.files) != 1 else ''} under {self.folder}"
+        if "database" in self.manifest:
+            files = f"{self.manifest['database_table']} of {self.manifest['database']}"
         of = f"{self.rows:,} of {self.manifest['customers']:,} customers"
         lines = [f"{self.manifest['title']}: {of} in {files}"]
         lines += [f"  left out: {n:,} ({REASONS[why]})" for why, n in left["reasons"].items()]
@@ -72,6 +74,8 @@ def export(
     consent: ConsentRule | None = None,
     default_region: str | None = None,
     formulas: Formulas = "mark",
+    database: Any = None,
+    database_table: str = "clv_customers",
 ) -> Delivery:
     """Write an audience as a platform wants it.
 
@@ -91,6 +95,10 @@ def export(
     formulas
         "mark": text in CSV files that a spreadsheet would run as a formula gets an apostrophe in
         front. "keep": it is left alone, for files that only a program reads.
+    database, database_table
+        URL or SQLAlchemy engine of the database, and the table in it, for a preset that goes into
+        one: rows are upserted by customer and day in one transaction. Manifest and list of who is
+        left out still go into the folder.
 
     Returns
     -------
@@ -101,6 +109,8 @@ def export(
     DataError
         If the preset is not known, needs consent or fields that are not there, or the folder
         holds something that is no export.
+    StorageError
+        If nothing was written into the database, and why.
 
     Examples
     --------
@@ -116,23 +126,22 @@ def export(
     csv.csv 2357 0
     """
     chosen = read_preset(preset)
-    if chosen.format == "database":
-        raise DataError(
-            f"{chosen.name} goes into a database: use clv.export.to_database, or clv export "
-            "with --database"
-        )
+    if chosen.format == "database" and database is None:
+        raise DataError(f"{chosen.name} goes into a database: say into which")
     target = Path(folder) / chosen.name
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise DataError(f"{target} exists and is no export; choose another folder")
     rule = consent or chosen.consent
     prepared = prepare(audience, chosen, consent=rule, default_region=default_region)
     with folder_beside(target) as scratch:
+        stored = _stored(prepared, chosen, database, database_table)
         files = [
             {"name": part.name, **_written(part, chosen, formulas, rule, prepared, scratch)}
             for part in _parts(prepared, chosen, formulas)
         ]
         marked = write_table(prepared.left_out, scratch / LEFT_OUT)
         manifest = _manifest(audience, chosen, prepared, files, rule)
+        manifest |= stored
         manifest["left_out"]["cells_marked"] = marked
         text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
         (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -152,6 +161,8 @@ class _Part(NamedTuple):
 
 
 def _parts(prepared: Prepared, preset: Preset, formulas: Formulas) -> Iterator[_Part]:
+    if preset.format == "database":
+        return
     for suffix, table in _groups(prepared):
         pieces = list(_pieces(table, preset, formulas))
         for number, piece in enumerate(pieces, 1):
@@ -275,6 +286,17 @@ def _written(
         "sha256": _checksum(path),
         "cells_marked": marked,
     }
+
+
+def _stored(prepared: Prepared, preset: Preset, database: Any, table: str) -> dict[str, Any]:
+    """Upsert the rows where they go into a database; what the manifest says of that."""
+    if preset.format != "database":
+        return {}
+    from clv.databases import label_of, upsert
+
+    key = [c.name for c in preset.columns if c.field in ("customer_id", "as_of")]
+    upsert(database, prepared.table, table=table, key=key)
+    return {"database": label_of(database), "database_table": table}
 
 
 def _checksum(path: Path) -> str:
