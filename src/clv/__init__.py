@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clv.evaluation.backtest import Backtest as Backtest
-    from clv.evaluation.backtest import backtest as backtest
     from clv.evaluation.choice import Choice as Choice
     from clv.evaluation.choice import choose as choose
     from clv.evaluation.comparison import Comparison as Comparison
     from clv.evaluation.comparison import compare as compare
+    from clv.evaluation.rolling import backtest as backtest
     from clv.fitted import Fitted as Fitted
     from clv.forecast import Forecast as Forecast
     from clv.forecast import forecast as forecast
@@ -65,7 +65,7 @@ _PUBLIC = {
     "Forecast": "clv.forecast",
     "RFM": "clv.tables.rfm",
     "Transactions": "clv.tables.transactions",
-    "backtest": "clv.evaluation.backtest",
+    "backtest": "clv.evaluation.rolling",
     "choose": "clv.evaluation.choice",
     "compare": "clv.evaluation.comparison",
     "contracts_from_survivors": "clv.tables.contracts",

@@ -105,6 +105,68 @@ def predictive(
     Predictions
         Arrays of shape (n,). Ends of purchases are whole numbers.
     """
+    tail = (1.0 - interval) / 2.0
+    ranks: list[npt.NDArray[np.int32]] = []
+    result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
+    for found in futures_of(
+        rfm, purchases, spend, horizon=horizon, delta=delta, draws=draws, seed=seed
+    ):
+        ranks = ranks or [rank(q, alive, found.worth.shape[1]) for q in (tail, 1.0 - tail)]
+        rows, local = found.rows, found.local
+        for futures, prediction, scale in (
+            (found.counts, result.purchases, 1.0),
+            (found.worth, result.value, found.scale),
+        ):
+            _look_up(futures, local, rows, ranks, alive[rows], scale, prediction)
+    return result
+
+
+class Futures(NamedTuple):
+    """Simulated futures of living customers in some states.
+
+    Attributes
+    ----------
+    rows
+        Customers in these states: rows of the table, shape (m,).
+    local
+        The state of each, shape (m,).
+    counts
+        Purchases in each future, shape (states, draws).
+    worth
+        What they are worth, in units of `scale`; shape (states, draws).
+    scale
+        Of each customer, shape (m,).
+    """
+
+    rows: Indices
+    local: Indices
+    counts: Array
+    worth: Array
+    scale: Array
+
+
+def rank(q: float, alive: Array, draws: int) -> npt.NDArray[np.int32]:
+    """Which of the futures of the living, in ascending order and counted from 1, is a quantile.
+
+    The quantile at level `q` of what a customer does who is alive with probability `alive`, as
+    the order statistic whose expected probability is that level; 0: nothing.
+    """
+    with np.errstate(divide="ignore"):
+        places = np.ceil((1.0 - (1.0 - q) / alive) * (draws + 1))
+    return np.clip(places, 0, draws).astype(np.int32)
+
+
+def futures_of(
+    rfm: RFM,
+    purchases: FittedPurchases,
+    spend: FittedSpend,
+    *,
+    horizon: float,
+    delta: float,
+    draws: int,
+    seed: int,
+) -> Iterator[Futures]:
+    """Simulate the futures of all states, some at a time; parameters as in `predictive`."""
     states, state_of = _states(rfm, purchases, spend)
     draws = int(np.clip(MAX_FUTURES // len(states.spend_purchases), min(MIN_DRAWS, draws), draws))
     rng = np.random.default_rng([seed, 1])
@@ -112,18 +174,8 @@ def predictive(
     middle = spend.parameters_at(spend.estimates, spend.spend_matrix(rfm))
     own = np.broadcast_to(spend.family.scale(middle, spend.history(rfm)), len(rfm))
     ends = math.log(1 / NEGLIGIBLE) / delta if math.isinf(horizon) else horizon
-
-    # level of each end among the futures of the living, as an order statistic whose expected
-    # probability is that level; below the first one: nothing
-    tail = (1.0 - interval) / 2.0
-    with np.errstate(divide="ignore"):
-        ranks = [
-            np.clip(np.ceil((1.0 - (1.0 - q) / alive) * (draws + 1)), 0, draws).astype(np.int32)
-            for q in (tail, 1.0 - tail)
-        ]
     order = np.argsort(state_of, kind="stable")
     sorted_state = state_of[order]
-    result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
     for block in _blocks_of_states(purchases, states, ends, draws):
         local_states = states.take(block)
         count = local_states.spend_purchases[:, None]
@@ -137,12 +189,7 @@ def predictive(
         first, last = np.searchsorted(sorted_state, [block.start, block.stop])
         rows = order[first:last]
         local = state_of[rows] - block.start
-        for futures, prediction, scale in (
-            (paths.counts.astype(np.float64), result.purchases, 1.0),
-            (worth, result.value, own[rows]),
-        ):
-            _look_up(futures, local, rows, ranks, alive[rows], scale, prediction)
-    return result
+        yield Futures(rows, local, paths.counts.astype(np.float64), worth, own[rows])
 
 
 def _look_up(

@@ -9,68 +9,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, NamedTuple
 
 from clv.errors import BoundaryWarning, ClvError
 from clv.evaluation.baselines import BASELINES
 from clv.evaluation.candidates import Candidate
-from clv.evaluation.coverage import CountDistribution, count_distribution
+from clv.evaluation.coverage import count_distribution
+from clv.evaluation.cut_scores import CutScores, Segment, score_cut
+from clv.evaluation.foreseen import MAXIMUM, PAST, Foreseen, Quantity
 from clv.evaluation.holdout import rounded
 from clv.evaluation.origins import Known, newcomers
+from clv.evaluation.resampling import Base
+from clv.evaluation.value_distribution import value_distribution
 from clv.fitted import Fitted, FittedPurchases, FittedSpend
 from clv.tables.rfm import RFM
-
-Floats = NDArray[np.float64]
-Quantity = Literal["purchases", "value"]
-
-MAXIMUM = "maximum"
-PAST = "history"
-
-
-@dataclass(frozen=True)
-class Foreseen:
-    """What one method foresaw at one cut.
-
-    Attributes
-    ----------
-    method, label
-        For programs and for people.
-    quantity
-        "purchases" or "value".
-    is_model
-        Or a historical figure.
-    ended
-        Of models: "maximum", the boundary that the fit ran to, or why there is no forecast.
-        Of historical figures: "history", or why there is none.
-    expected
-        Expected figure of each customer, shape (n,); None where there is no forecast.
-    fitted
-        The purchase model, or of values the spend model; None for historical figures.
-    parts
-        Of values: the purchase and the spend candidate.
-    probability_alive, probability_of_purchase
-        P(alive) at the cut, and P(at least one purchase within the horizon); of purchases.
-    distribution
-        Of purchases, a `CountDistribution`: where the actual figures lie in the predictive
-        distributions, how probable they were held, and central intervals.
-    """
-
-    method: str
-    label: str
-    quantity: Quantity
-    is_model: bool
-    ended: str
-    expected: Floats | None = field(default=None, repr=False)
-    fitted: Fitted | None = field(default=None, repr=False)
-    parts: tuple[str, ...] = ()
-    probability_alive: Floats | None = field(default=None, repr=False)
-    probability_of_purchase: Floats | None = field(default=None, repr=False)
-    distribution: Any = field(default=None, repr=False)
+from clv.tables.transactions import Transactions
 
 
 class Settings(NamedTuple):
@@ -80,27 +35,73 @@ class Settings(NamedTuple):
     spend: Sequence[Candidate]
     window: int | None  #: days
     levels: tuple[float, ...]
+    draws: int
+    bootstrap: int
     seed: int
     fit_options: Mapping[str, Any]
 
 
-def foresee(known: Known, settings: Settings) -> list[Foreseen]:
+class Task(NamedTuple):
+    """All that the work at one cut needs; it can go to another process."""
+
+    known: Known
+    segments: Sequence[Segment]
+    base: Base
+    settings: Settings
+    transactions: Transactions | None  #: for models whose covariates change with time
+
+
+class Done(NamedTuple):
+    """What comes back from it."""
+
+    foreseen: list[Foreseen]
+    actual: dict[Quantity, Any]
+    scores: dict[Quantity, CutScores]
+
+
+def work_at_cut(task: Task) -> Done:
+    """Foresee, and score what was foreseen."""
+    settings = task.settings
+    found = foresee(task.known, settings, task.transactions)
+    actual: dict[Quantity, Any] = {
+        "purchases": task.known.rfm.array("holdout_purchases"),
+        "value": rounded(task.known.rfm.array("holdout_spend")),
+    }
+    scores = score_cut(
+        actual,
+        found,
+        task.segments,
+        task.base,
+        resamples=settings.bootstrap,
+        seed=settings.seed,
+    )
+    return Done(found, actual, scores)
+
+
+def foresee(
+    known: Known, settings: Settings, transactions: Transactions | None = None
+) -> list[Foreseen]:
     """Everything that was foreseen at a cut: models of purchases, of value, and history."""
     rfm = replace(known.rfm)  # a copy whose caches end with this cut
-    horizon = rfm.holdout_duration
     learnt_from = newcomers(rfm, settings.window)
-    found = [_purchases(c, learnt_from, rfm, horizon, settings) for c in settings.purchases]
-    fits = [_fit(c, learnt_from, settings) for c in settings.spend]
-    found += [
-        _value(purchases, spend, fitted, rfm)
-        for spend, fitted in zip(settings.spend, fits, strict=True)
-        for purchases in found
-        if purchases.quantity == "purchases"
+    purchases = [
+        _purchases(c, learnt_from, rfm, settings, transactions) for c in settings.purchases
     ]
+    spends = [_fit(c, learnt_from, settings) for c in settings.spend]
+    values = [
+        _value(foreseen, spend, fitted, rfm, settings)
+        for spend, fitted in zip(settings.spend, spends, strict=True)
+        for foreseen in purchases
+    ]
+    return [*purchases, *values, *_history(known)]
+
+
+def _history(known: Known) -> list[Foreseen]:
+    found = []
     for baseline in BASELINES:
         shown = partial(Foreseen, baseline.name, baseline.label, baseline.quantity, False)
         try:
-            values = rounded(baseline.foresee(known, horizon))
+            values = rounded(baseline.foresee(known, known.rfm.holdout_duration))
         except ClvError as error:
             found.append(shown(_reason(error)))
         else:
@@ -108,7 +109,7 @@ def foresee(known: Known, settings: Settings) -> list[Foreseen]:
     return found
 
 
-def _fit(candidate: Candidate, rfm: RFM, settings: Settings) -> Fitted | str:
+def _fit(candidate: Candidate, rfm: RFM, settings: Settings, **more: Any) -> Fitted | str:
     """The fit, or why there is none."""
     if not len(rfm):
         return f"nobody first bought within the {settings.window:,} days before the cut"
@@ -116,7 +117,7 @@ def _fit(candidate: Candidate, rfm: RFM, settings: Settings) -> Fitted | str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BoundaryWarning)  # the row tells it
             fitted: Fitted = candidate.model.fit(
-                rfm, **{**settings.fit_options, **candidate.options}
+                rfm, **{**settings.fit_options, **candidate.options, **more}
             )
     except ClvError as error:
         return _reason(error)
@@ -133,21 +134,28 @@ def _ended(fitted: Fitted) -> str:
 
 
 def _purchases(
-    candidate: Candidate, learnt_from: RFM, rfm: RFM, horizon: float, settings: Settings
+    candidate: Candidate,
+    learnt_from: RFM,
+    rfm: RFM,
+    settings: Settings,
+    transactions: Transactions | None,
 ) -> Foreseen:
     shown = partial(Foreseen, candidate.name, candidate.label, "purchases", True)
-    fitted = _fit(candidate, learnt_from, settings)
+    varying = () if rfm.time_varying is None else rfm.time_varying.columns
+    more = {"transactions": transactions} if {*candidate.model.covariates} & {*varying} else {}
+    fitted = _fit(candidate, learnt_from, settings, **more)
     if isinstance(fitted, str):
         return shown(fitted)
     assert isinstance(fitted, FittedPurchases)
+    family, horizon = fitted.family, rfm.holdout_duration
     try:
         alive, expected, some = fitted.of_living(
             rfm,
-            lambda state: fitted.family.expected_purchases(state, horizon),
-            lambda state: 1.0 - fitted.family.no_purchase_probability(state, horizon),
+            lambda state: family.expected_purchases(state, horizon),
+            lambda state: 1.0 - family.no_purchase_probability(state, horizon),
             with_alive=True,
         )
-        counts: CountDistribution = count_distribution(
+        counts = count_distribution(
             fitted, rfm, horizon, rfm.array("holdout_purchases"), settings.levels
         )
     except ClvError as error:
@@ -162,7 +170,9 @@ def _purchases(
     )
 
 
-def _value(purchases: Foreseen, candidate: Candidate, fitted: Any, rfm: RFM) -> Foreseen:
+def _value(
+    purchases: Foreseen, candidate: Candidate, spend: Fitted | str, rfm: RFM, settings: Settings
+) -> Foreseen:
     shown = partial(
         Foreseen,
         f"{purchases.method} + {candidate.name}",
@@ -171,14 +181,26 @@ def _value(purchases: Foreseen, candidate: Candidate, fitted: Any, rfm: RFM) -> 
         True,
         parts=(purchases.method, candidate.name),
     )
-    if purchases.expected is None:
+    if purchases.expected is None or purchases.probability_alive is None:
         return shown(purchases.ended)
-    if isinstance(fitted, str):
-        return shown(fitted)
-    assert isinstance(fitted, FittedSpend)
+    if isinstance(spend, str):
+        return shown(spend)
+    assert isinstance(purchases.fitted, FittedPurchases)
+    assert isinstance(spend, FittedSpend)
     try:
-        level = fitted.expected_spend(rfm)
+        level = spend.expected_spend(rfm)
+        values = value_distribution(
+            purchases.fitted,
+            spend,
+            rfm,
+            rfm.holdout_duration,
+            rounded(rfm.array("holdout_spend")),
+            settings.levels,
+            alive=purchases.probability_alive,
+            draws=settings.draws,
+            seed=settings.seed,
+        )
     except ClvError as error:
         return shown(_reason(error))
-    ended = _ended(fitted) if purchases.ended == MAXIMUM else purchases.ended
-    return shown(ended, rounded(purchases.expected * level), fitted)
+    ended = _ended(spend) if purchases.ended == MAXIMUM else purchases.ended
+    return shown(ended, rounded(purchases.expected * level), spend, distribution=values)

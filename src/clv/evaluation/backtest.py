@@ -1,91 +1,37 @@
-"""Rolling origins: what would have been foreseen on earlier days, and what then happened."""
+"""What came of a backtest: metrics as a tidy table, summaries, differences, and every forecast."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
 from typing import Any
 
-from clv.errors import ClvError, DataError, FitError
-from clv.evaluation.at_cut import Foreseen, Quantity, Settings, foresee
-from clv.evaluation.candidates import purchase_candidates, spend_candidates
-from clv.evaluation.origins import Integers, Known, Origin, known_at, plan, whole_days
+import numpy as np
+
+from clv.errors import DataError
+from clv.evaluation.base import CustomerBase
+from clv.evaluation.cut import Cut
+from clv.evaluation.differences import Difference, difference
+from clv.evaluation.foreseen import QUANTITIES, Quantity
+from clv.evaluation.scores import LOWER_IS_BETTER
 from clv.evaluation.table import ResultTable
-from clv.fitted import Fitted
-from clv.numerics.backend import Array
-from clv.tables._arrow import take
-from clv.tables._day import day_number
-from clv.tables._days import Days, purchase_days
-from clv.tables._frame import Table
-from clv.tables._period import observation_period
-from clv.tables.rfm import RFM
-from clv.tables.transactions import Transactions
-from clv.units import DAYS_PER_UNIT, TimeUnit, check_time_unit
+from clv.evaluation.tidy import fit_rows, metric_rows
+from clv.tables._frame import Table, counted
+from clv.units import TimeUnit
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
-
-
-@dataclass(frozen=True, repr=False)
-class Cut:
-    """One cut of a backtest: what was known, what every method foresaw, and what came.
-
-    Attributes
-    ----------
-    cut, end
-        Last day known, and last day foreseen.
-    rfm
-        One row for each of the n customers known at the cut, with the holdout; None where
-        nobody was.
-    actual
-        By quantity ("purchases", "value"): what each customer did, shape (n,).
-    foreseen
-        By quantity, then method: `Foreseen`.
-    place
-        Of each customer among those of all cuts, shape (n,).
-    reason
-        Why nothing was foreseen; empty otherwise.
-    """
-
-    cut: date
-    end: date
-    rfm: RFM | None = None
-    actual: Mapping[Quantity, Array] = field(default_factory=dict)
-    foreseen: Mapping[Quantity, Mapping[str, Foreseen]] = field(default_factory=dict)
-    place: Integers | None = field(default=None, repr=False)
-    reason: str = ""
-
-    def predictions(self, quantity: Quantity) -> dict[str, Array]:
-        """By method, what it expected of each customer, shape (n,); without those that failed."""
-        return {
-            name: found.expected
-            for name, found in self.foreseen.get(quantity, {}).items()
-            if found.expected is not None
-        }
-
-    def fitted(self, method: str) -> Fitted:
-        """The model that a method fitted at this cut, of purchases or (by method of value) spend.
-
-        Raises
-        ------
-        DataError
-            If there is none.
-        """
-        for by_method in self.foreseen.values():
-            found = by_method.get(method)
-            if found is not None and found.fitted is not None:
-                return found.fitted
-        known = [m for by in self.foreseen.values() for m, f in by.items() if f.fitted is not None]
-        raise DataError(
-            f"no model {method!r} was fitted at {self.cut}; there are {', '.join(known) or 'none'}"
-        )
-
-    def customers(self, quantity: Quantity = "purchases") -> Table:
-        """A row per customer: id, what happened (``actual``), and what each method expected."""
-        if self.rfm is None:
-            raise DataError(f"nothing was foreseen at {self.cut}: {self.reason}")
-        columns = {"customer_id": self.rfm.data["customer_id"], "actual": self.actual[quantity]}
-        return Table.from_columns({**columns, **self.predictions(quantity)}, like=self.rfm)
+_SUMMARY = {
+    "purchases": (
+        *("bias", "mean_absolute_error", "root_mean_squared_error", "crps", "log_score"),
+        *("spearman", "spearman_tie_expected", "normalised_gini", "captured_top_10"),
+    ),
+    "value": (
+        *("bias", "mean_absolute_error", "root_mean_squared_error", "crps"),
+        *("spearman", "spearman_tie_expected", "normalised_gini", "captured_top_10"),
+    ),
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,13 +41,19 @@ class Backtest:
     Attributes
     ----------
     cuts
-        `Cut` objects, earliest first.
+        `Cut` objects, earliest first; they hold every forecast, every fit and what happened.
     horizon, time_unit
         Length of what was foreseen at each.
     window
         "expanding", or the length of the window that models learnt from.
     levels
         Of the predictive intervals.
+    interval
+        Level of the intervals of metrics and of differences.
+    seed
+        Source of randomness.
+    base
+        The customers of all cuts.
     notes
         What should be known of it, in sentences.
     """
@@ -111,191 +63,234 @@ class Backtest:
     time_unit: TimeUnit
     window: str
     levels: tuple[float, ...]
+    interval: float
+    seed: int
+    base: CustomerBase = field(repr=False)
     notes: tuple[str, ...]
-    days: Days = field(repr=False)
 
     @property
     def usable(self) -> tuple[Cut, ...]:
         """Cuts at which something was foreseen."""
         return tuple(cut for cut in self.cuts if not cut.reason)
 
-    def labels(self, quantity: Quantity) -> dict[str, str]:
-        """Names of the methods for people, by method."""
+    def labels(self, quantity: Quantity, *, models: bool | None = None) -> dict[str, str]:
+        """Names of the methods for people, by method; of models only, or of history only."""
         return {
             name: found.label
             for cut in self.usable
             for name, found in cut.foreseen[quantity].items()
+            if models is None or found.is_model is models
         }
 
-    @property
+    # -- tables ----------------------------------------------------------------------------
+
+    @cached_property
+    def metrics(self) -> Table:
+        """All metrics, one row for each.
+
+        Columns ``cut``, ``method``, ``label``, ``quantity`` ("purchases" or "value"), ``by`` and
+        ``segment`` (empty and "all", or what divides the customers and which part it is),
+        ``customers``, ``metric``, ``value``, ``low`` and ``high`` (over customers; of all
+        customers only) and ``ended``: how the fit ended, or why there is no forecast; the values
+        are then missing.
+        """
+        rows = list(metric_rows(self.usable, self.levels, self.interval))
+        names = list(rows[0]) if rows else []
+        columns: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
+        columns["cut"] = np.array(columns["cut"], dtype="datetime64[D]")
+        return Table.from_columns(columns, like=self.base.engine)
+
+    @cached_property
     def fits(self) -> ResultTable:
-        """A row per cut and method: how it ended, and what the fit says of itself."""
-        from clv.evaluation.tidy import fit_rows
+        """A row per cut and method: how the fit ended, and what it says of itself."""
+        return ResultTable.of(
+            "What became of every method at every cut", fit_rows(self.cuts), "method"
+        )
 
-        return ResultTable.of("What became of every method at every cut", fit_rows(self.cuts))
+    def summary(self, quantity: Quantity = "value") -> ResultTable:
+        """A row per method: means over the cuts at which it foresaw something.
+
+        Parameters
+        ----------
+        quantity
+            "purchases" or "value".
+        """
+        _check_quantity(quantity)
+        rows = []
+        for method, label in self.labels(quantity).items():
+            found = [self.mean(quantity, method, metric) for metric in _SUMMARY[quantity]]
+            row: dict[str, Any] = {"method": method, "label": label, "cuts": found[0].cuts}
+            row |= dict(zip(_SUMMARY[quantity], (f.value for f in found), strict=True))
+            if self.levels and quantity == "purchases":
+                highest = f"{100 * self.interval_level:g}"
+                row["pit_coverage"] = self.mean(quantity, method, f"pit_coverage_{highest}").value
+            rows.append(row)
+        return ResultTable.of(self._title(quantity), rows, "method")
 
     @property
-    def metrics(self) -> ResultTable:
-        """One row per cut, method, quantity, metric and segment."""
-        from clv.evaluation.tidy import metric_rows
+    def interval_level(self) -> float:
+        """The level of predictive intervals that summaries speak of: 90 %, or what is nearest."""
+        return min(self.levels, key=lambda level: (abs(level - 0.9), level))
 
-        return ResultTable.of("Metrics", metric_rows(self.usable, self.levels))
+    # -- comparisons -----------------------------------------------------------------------
 
+    def mean(self, quantity: Quantity, method: str, metric: str) -> Difference:
+        """Mean of a metric over the cuts, with its intervals."""
+        return self._difference(quantity, metric, method, None)
 
-def backtest(
-    transactions: Transactions,
-    models: Any = None,
-    *,
-    horizon: float | str,
-    observation_period_end: Any = "last",
-    cuts: int | Sequence[Any] = 4,
-    step: float | str | None = None,
-    window: float | str = "expanding",
-    spend: Any = None,
-    method: str | Sequence[str] | None = None,
-    time_unit: str = "week",
-    levels: Sequence[float] = LEVELS,
-    seed: int = 0,
-    fit_options: Mapping[str, Any] | None = None,
-) -> Backtest:
-    """Cut the past at several days, foresee at each what came next, and see who was right.
+    def difference(self, quantity: Quantity, metric: str, method: str, other: str) -> Difference:
+        """Mean over the cuts of the metric of a method less that of another, with intervals.
 
-    Parameters
-    ----------
-    transactions
-        From `clv.read_transactions`.
-    models
-        Purchase models: names such as "bg_nbd" or models such as ``clv.BetaGeoModel()``, one or
-        several, or a mapping that gives them names of one's own. Default: all, except those that
-        count opportunities.
-    horizon
-        How far is foreseen at each cut: a number in `time_unit`, or a text such as "39 weeks".
-    observation_period_end
-        As in `clv.rfm_summary`; "last" takes the last day in the data.
-    cuts
-        How many, the last as late as the horizon allows; or the days themselves.
-    step
-        From one cut to the next; by default a horizon, or less where there is no room for that.
-    window
-        "expanding": models learn from everybody known at the cut. A length, such as "52 weeks":
-        only from those who first bought within it (their histories stay whole). All customers
-        known at the cut are foreseen either way.
-    spend
-        Spend models, likewise; by default Gamma-Gamma on repeat purchases. Each is tried with each
-        purchase model.
-    method
-        Of fitting, such as "mle"; with several each model is tried by each.
-    time_unit
-        As in `clv.rfm_summary`.
-    levels
-        Of the predictive intervals.
-    seed
-        Source of randomness.
-    fit_options
-        What else ``fit`` is told.
+        Parameters
+        ----------
+        quantity
+            "purchases" or "value".
+        metric
+            As in `metrics`.
+        method, other
+            Names of methods, as in `metrics`.
 
-    Returns
-    -------
-    Backtest
+        Raises
+        ------
+        DataError
+            If there is no such method.
+        """
+        return self._difference(quantity, metric, method, other)
 
-    Raises
-    ------
-    DataError
-        If there is no room for the cuts, or an argument cannot be understood.
-    FitError
-        If nothing could be foreseen at any cut; the message says why.
+    def differences(self, quantity: Quantity, method: str) -> ResultTable:
+        """A method less every other one, in the metrics of `summary`.
 
-    Examples
-    --------
-    >>> import clv
-    >>> transactions = clv.read_transactions(clv.datasets.load_cdnow())
-    >>> tried = clv.backtest(transactions, ["bg_nbd"], horizon="13 weeks", cuts=["1997-09-30"])
-    >>> tried.cuts[0].predictions("purchases")["bg_nbd"].shape
-    (2357,)
-    """
-    if not isinstance(transactions, Transactions):
-        raise DataError(
-            f"backtest needs transactions, not {type(transactions).__name__}: it summarises them "
-            "anew at every cut; read a frame or file with clv.read_transactions"
+        Columns ``difference``, ``low`` and ``high`` (over customers), ``low_cuts`` and
+        ``high_cuts`` (over customers and cuts), ``cuts``.
+        """
+        rows = []
+        for other, label in self.labels(quantity).items():
+            if other == method:
+                continue
+            for metric in _SUMMARY[quantity]:
+                found = self.difference(quantity, metric, method, other)
+                if found.cuts:
+                    row = {"method": other, "label": label, "metric": metric}
+                    value, *ends, cuts = found
+                    names = ("difference", "low", "high", "low_cuts", "high_cuts")
+                    rows.append(
+                        row | dict(zip(names, (value, *ends), strict=True)) | {"cuts": cuts}
+                    )
+        return ResultTable.of(
+            f"{self.labels(quantity).get(method, method)} less the others, {quantity}, mean of the "
+            f"cuts, {self.interval:.0%} intervals",
+            rows,
+            "method",
         )
-    unit = check_time_unit(time_unit)
-    period = observation_period(transactions, observation_period_end, None)
-    length = whole_days(horizon, unit, "horizon")
-    settings = Settings(
-        purchases=purchase_candidates(models, method),
-        spend=spend_candidates(spend),
-        window=None if window == "expanding" else whole_days(window, unit, "window"),
-        levels=tuple(sorted(levels)),
-        seed=seed,
-        fit_options=dict(fit_options or {}),
-    )
-    days = purchase_days(transactions, day_number(period.end))
-    first = date.fromisoformat(str(days.day.min().astype("datetime64[D]")))
-    origins = plan(
-        cuts,
-        first=first,
-        end=period.end,
-        horizon=length,
-        step=None if step is None else whole_days(step, unit, "step"),
-        calendar=transactions.calendar,
-    )
-    done = tuple(_cut(days, origin, period.end, unit, settings, transactions) for origin in origins)
-    _check_some(done)
-    return Backtest(
-        cuts=done,
-        horizon=length / DAYS_PER_UNIT[unit],
-        time_unit=unit,
-        window="expanding" if settings.window is None else str(window),
-        levels=settings.levels,
-        notes=period.notes,
-        days=days,
-    )
 
+    def best(
+        self,
+        quantity: Quantity = "purchases",
+        metric: str | None = None,
+        *,
+        models: bool | None = True,
+        cuts: Sequence[Cut] | None = None,
+    ) -> str | None:
+        """The method with the best mean of a metric over the cuts.
 
-def _cut(
-    days: Days, origin: Origin, end: date, unit: TimeUnit, settings: Settings, like: Transactions
-) -> Cut:
-    """One cut, whatever becomes of it."""
-    if origin.end > end:
-        short = (end - origin.cut).days
-        reason = (
-            f"only {max(short, 0):,} of the {(origin.end - origin.cut).days:,} days after it have "
-            "been observed"
+        Parameters
+        ----------
+        quantity
+            "purchases" or "value".
+        metric
+            By default what is proper for it: the log score of purchases, the CRPS of values.
+        models
+            True: of the models; False: of history; None: of all.
+        cuts
+            Those that count; by default all.
+
+        Returns
+        -------
+        str or None
+            Of equals the first; None where the metric is defined for none. Methods that foresaw
+            something at fewer cuts than others are left out.
+        """
+        _check_quantity(quantity)
+        metric = metric or ("log_score" if quantity == "purchases" else "crps")
+        used = self.usable if cuts is None else tuple(cuts)
+        means = {
+            name: difference(
+                used, quantity, metric, name, None, level=self.interval, seed=self.seed
+            )
+            for name in self.labels(quantity, models=models)
+        }
+        most = max((found.cuts for found in means.values()), default=0)
+        sign = 1.0 if lower_is_better(metric) else -1.0
+        ranked = {n: sign * f.value for n, f in means.items() if f.cuts == most and most}
+        return min(ranked, key=ranked.__getitem__) if ranked else None
+
+    def _difference(
+        self, quantity: Quantity, metric: str, method: str, other: str | None
+    ) -> Difference:
+        _check_quantity(quantity)
+        known = self.labels(quantity)
+        unknown = [name for name in (method, other) if name is not None and name not in known]
+        if unknown:
+            raise DataError(
+                f"no method of {quantity} is called {unknown[0]!r}; there are {', '.join(known)}"
+            )
+        return difference(
+            self.usable, quantity, metric, method, other, level=self.interval, seed=self.seed
         )
-        return Cut(*origin, reason=reason)
-    try:
-        known = known_at(days, origin, unit)
-    except ClvError as error:
-        return Cut(*origin, reason=f"{type(error).__name__}: {error}")
-    found = foresee(known, settings)
-    return _assembled(origin, known, found, days, like)
+
+    # -- shown -----------------------------------------------------------------------------
+
+    def _title(self, quantity: str) -> str:
+        what = "Purchases" if quantity == "purchases" else "Value"
+        cuts = counted(len(self.usable), "cut", "cuts")
+        return (
+            f"{what} per customer, {self.horizon:g} {self.time_unit}s ahead: mean of {cuts}, "
+            f"{self.usable[0].cut} to {self.usable[-1].cut}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Summaries, fits and notes in the types of JSON; `metrics` has all the rest."""
+        return {
+            "horizon": self.horizon,
+            "time_unit": self.time_unit,
+            "window": self.window,
+            "levels": list(self.levels),
+            "interval": self.interval,
+            "cuts": [
+                {
+                    "cut": cut.cut.isoformat(),
+                    "end": cut.end.isoformat(),
+                    "customers": 0 if cut.rfm is None else len(cut.rfm),
+                    "reason": cut.reason,
+                }
+                for cut in self.cuts
+            ],
+            **{quantity: self.summary(quantity).to_dict() for quantity in QUANTITIES},
+            "fits": self.fits.to_dict(),
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        tables = [str(self.summary(quantity)) for quantity in QUANTITIES]
+        notes = "\n".join(
+            textwrap.fill(f"note: {note}", width=100, subsequent_indent="  ") for note in self.notes
+        )
+        return "\n\n".join([*tables, notes])
+
+    def _repr_html_(self) -> str:
+        tables = "".join(self.summary(quantity)._repr_html_() for quantity in QUANTITIES)
+        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
+        return f"<div>{tables}{notes}</div>"
 
 
-def _assembled(
-    origin: Origin, known: Known, found: Sequence[Foreseen], days: Days, like: Transactions
-) -> Cut:
-    from clv.evaluation.holdout import rounded
-
-    ids = take(days.ids, known.place)
-    columns = {**known.rfm.data, "customer_id": ids}
-    quantities: tuple[Quantity, ...] = ("purchases", "value")
-    return Cut(
-        *origin,
-        rfm=replace(known.rfm, **Table.parts(columns, like=like.engine)),
-        actual={
-            "purchases": known.rfm.array("holdout_purchases"),
-            "value": rounded(known.rfm.array("holdout_spend")),
-        },
-        foreseen={q: {f.method: f for f in found if f.quantity == q} for q in quantities},
-        place=known.place,
-    )
+_HIGH_IS_GOOD = ("spearman", "normalised_gini", "captured", "top_share", "log_score")
 
 
-def _check_some(cuts: Sequence[Cut]) -> None:
-    models = [f for cut in cuts for by in cut.foreseen.values() for f in by.values() if f.is_model]
-    if any(found.expected is not None for found in models):
-        return
-    reasons = [f"{cut.cut}: {cut.reason}" for cut in cuts if cut.reason] + [
-        f"{found.label}: {found.ended}" for found in models
-    ]
-    raise FitError(f"no model foresaw anything at any cut. {'; '.join(dict.fromkeys(reasons))}")
+def lower_is_better(metric: str) -> bool:
+    """Whether a method with less of a metric is better; of coverage and bias neither is."""
+    return metric in LOWER_IS_BETTER or not metric.startswith(_HIGH_IS_GOOD)
+
+
+def _check_quantity(quantity: str) -> None:
+    if quantity not in QUANTITIES:
+        raise DataError(f"quantity must be 'purchases' or 'value', not {quantity!r}")

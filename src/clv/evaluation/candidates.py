@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from typing import Any, NamedTuple
 
 from clv import families
@@ -114,8 +115,12 @@ def _distinct(names: list[str], models: list[Any]) -> list[str]:
 
 
 def _told(model: Model) -> str:
-    usual = type(model)().arguments()
-    told = {name: value for name, value in model.arguments().items() if usual.get(name) != value}
+    usual = signature(type(model)).parameters
+    told = {
+        name: value
+        for name, value in model.arguments().items()
+        if value and not (name in usual and usual[name].default == value)
+    }
     return f" ({', '.join(f'{name}={value!r}' for name, value in told.items())})" if told else ""
 
 

@@ -13,11 +13,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clv import families
 from clv.errors import BoundaryWarning, ClvError, DataError, FitError
+from clv.evaluation import metrics
+from clv.evaluation.candidates import purchase_candidates
 from clv.evaluation.table import ResultTable
 from clv.fitted import FittedPurchases
-from clv.model import PurchaseModel, model_class
+from clv.model import PurchaseModel
 from clv.tables.rfm import RFM
 from clv.tables.summary import rfm_summary
 from clv.tables.transactions import Transactions
@@ -26,9 +27,6 @@ Criterion = Literal["log_score", "aic"]
 
 #: Share of the time observed that is held out when nobody says otherwise.
 HELD_OUT = 1 / 3
-
-#: A probability below this counts as this much, so that one customer cannot decide by rounding.
-LEAST = 1e-300
 
 _CRITERIA = {"log_score": "held-out log score", "aic": "AIC"}
 
@@ -173,7 +171,7 @@ def choose(
     """
     if criterion not in _CRITERIA:
         raise DataError(f"criterion must be 'log_score' or 'aic', not {criterion!r}")
-    models = _models(_default() if candidates is None else candidates)
+    models = _models(candidates)
     everything = rfm_summary(
         transactions, observation_period_end=observation_period_end, time_unit=time_unit
     )
@@ -214,38 +212,14 @@ def choose(
 # -- candidates ---------------------------------------------------------------------------------
 
 
-def _default() -> list[str]:
-    found = map(families.find, families.names())
-    return [f.NAME for f in found if f.KIND == "purchase" and not getattr(f, "WHOLE_TIMES", False)]
-
-
-def _models(candidates: Sequence[str | PurchaseModel]) -> dict[str, PurchaseModel]:
-    """Models by the label that they go by: the title, or where that is taken, all of it."""
-    if isinstance(candidates, str) or not len(candidates):
+def _models(candidates: Sequence[str | PurchaseModel] | None) -> dict[str, PurchaseModel]:
+    """Models by the label that they go by."""
+    if candidates is not None and (isinstance(candidates, str) or not len(candidates)):
         raise DataError(
             f"candidates must be a list of models or their names, not {candidates!r}; leave it out "
             "to try all"
         )
-    models = [_model(candidate) for candidate in candidates]
-    titles = [str(model.family.TITLE) for model in models]
-    return {
-        title if titles.count(title) == 1 else repr(model): model
-        for title, model in zip(titles, models, strict=True)
-    }
-
-
-def _model(candidate: str | PurchaseModel) -> PurchaseModel:
-    if isinstance(candidate, str):
-        try:
-            candidate = model_class(candidate)()
-        except KeyError as error:
-            raise DataError(str(error.args[0])) from error
-    if not isinstance(candidate, PurchaseModel):
-        raise DataError(
-            f"{candidate!r} is no purchase model; candidates are names such as 'bg_nbd' or models "
-            "such as clv.BetaGeoModel(), not fitted yet"
-        )
-    return candidate
+    return {found.label: found.model for found in purchase_candidates(candidates)}
 
 
 def _last_third(rfm: RFM) -> date:
@@ -284,7 +258,7 @@ def log_scores(
 ) -> NDArray[np.float64]:
     """Log-probability of the purchases that each customer made within the horizon, shape (n,).
 
-    A probability below `LEAST` counts as `LEAST`.
+    A probability below `metrics.LEAST` counts as that much.
 
     Parameters
     ----------
@@ -298,7 +272,7 @@ def log_scores(
         In that unit.
     """
     probability = fitted.purchase_count_pmf(purchases, horizon, rfm)
-    return np.asarray(np.log(np.maximum(probability, LEAST)))
+    return metrics.log_scores(np.asarray(probability))
 
 
 # -- what comes of it -----------------------------------------------------------------------------

@@ -14,31 +14,41 @@ from clv.numerics.compress import compress
 from clv.tables.rfm import RFM
 
 Floats = NDArray[np.float64]
+Ends = NDArray[np.float32]  #: exact for whole numbers up to 16 million
 
 LEVELS = (0.5, 0.8, 0.9)
+
+_NEGLIGIBLE = 1e-4
+"""Probability above which counts are left alone: their part of the CRPS is of its square."""
 
 _MOST_PURCHASES = 100_000
 """No distribution of purchases is followed beyond this count."""
 
 
-class CountDistribution(NamedTuple):
-    """Where the actual counts lie in their predictive distributions, and its central intervals.
+class Distribution(NamedTuple):
+    """Where the actual figures lie in their predictive distributions, and central intervals.
 
     Attributes
     ----------
     below, up_to
-        P(N < n) and P(N <= n) at each customer's actual count n, shape (n_customers,).
+        P(X < x) and P(X <= x) at each customer's actual figure x, shape (n_customers,).
     low, high
-        By level: ends of the central interval, shape (n_customers,), whole numbers.
+        By level: ends of the central interval, shape (n_customers,); of purchases whole numbers.
+    crps
+        Continuous ranked probability score of each customer, shape (n_customers,).
+    variance
+        Of the predictive distributions, shape (n_customers,).
     probability
-        P(N = n), shape (n_customers,).
+        P(X = x), shape (n_customers,); of purchases only.
     """
 
     below: Floats
     up_to: Floats
-    low: dict[float, Floats]
-    high: dict[float, Floats]
-    probability: Floats
+    low: dict[float, Ends]
+    high: dict[float, Ends]
+    crps: Floats
+    variance: Floats
+    probability: Floats | None = None
 
     def rows(self, actual: Floats) -> list[dict[str, Any]]:
         """Coverage of each level, as rows of a table."""
@@ -63,11 +73,11 @@ def count_distribution(
     horizon: float,
     actual: Floats,
     levels: tuple[float, ...] = LEVELS,
-) -> CountDistribution:
+) -> Distribution:
     """Sum up P(n purchases within the horizon), n = 0, 1, 2, ... as far as it is needed.
 
     Customers with the same history and the same actual count are computed once, and each only
-    until both the actual count and the highest quantile are passed.
+    until both the actual count and nearly all of the distribution are passed.
 
     Parameters
     ----------
@@ -88,9 +98,10 @@ def count_distribution(
     known, count = known.take(rows.columns[0].astype(np.int64)), rows.columns[-1]
     # 1e-12: a sum of probabilities may stay below its limit by rounding
     wanted = np.array([(1 + sign * level) / 2 for level in levels for sign in (-1, 1)]) - 1e-12
-    ends = np.zeros((wanted.size, count.size))
-    below, up_to, exactly = (np.zeros(count.size) for _ in range(3))
-    reached = np.zeros(count.size)
+    last = max(wanted.max(), 1.0 - _NEGLIGIBLE)
+    ends = np.zeros((wanted.size, count.size), dtype=np.float32)
+    below, up_to, exactly, crps = (np.zeros(count.size) for _ in range(4))
+    reached, mean, square = (np.zeros(count.size) for _ in range(3))
     active = np.arange(count.size)
     for n in range(_MOST_PURCHASES):
         before = reached[active]
@@ -100,9 +111,12 @@ def count_distribution(
         here = count[active] == n
         below[active[here]], up_to[active[here]] = before[here], after[here]
         exactly[active[here]] = probability[here]
-        for end, probability in zip(ends, wanted, strict=True):
-            end[active[(before < probability) & (after >= probability)]] = n
-        active = active[(count[active] > n) | (after < wanted.max())]
+        crps[active] += (after - (count[active] <= n)) ** 2
+        mean[active] += n * probability
+        square[active] += n**2 * probability
+        for end, limit in zip(ends, wanted, strict=True):
+            end[active[(before < limit) & (after >= limit)]] = n
+        active = active[(count[active] > n) | (after < last)]
         if active.size == 0:
             break
     else:
@@ -111,12 +125,14 @@ def count_distribution(
             f"buy more than {_MOST_PURCHASES:,} times within {horizon:g} {rfm.time_unit}s"
         )
     spread = [end[rows.inverse] for end in ends]
-    return CountDistribution(
-        below[rows.inverse],
-        up_to[rows.inverse],
-        dict(zip(levels, spread[::2], strict=True)),
-        dict(zip(levels, spread[1::2], strict=True)),
-        exactly[rows.inverse],
+    return Distribution(
+        below=below[rows.inverse],
+        up_to=up_to[rows.inverse],
+        low=dict(zip(levels, spread[::2], strict=True)),
+        high=dict(zip(levels, spread[1::2], strict=True)),
+        crps=crps[rows.inverse],
+        variance=(square - mean**2)[rows.inverse],
+        probability=exactly[rows.inverse],
     )
 
 

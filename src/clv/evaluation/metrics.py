@@ -23,6 +23,9 @@ from clv.errors import DataError
 
 Floats = NDArray[np.float64]
 
+LEAST = 1e-300
+"""A probability below this counts as this much in logarithms."""
+
 
 # -- checks -----------------------------------------------------------------------------------
 
@@ -162,6 +165,40 @@ def root_mean_squared_error(actual: ArrayLike, prediction: ArrayLike) -> float:
     """
     a, p = _checked(actual=actual, prediction=prediction)
     return float(np.sqrt(np.mean((p - a) ** 2)))
+
+
+def mean_squared_log_error(actual: ArrayLike, prediction: ArrayLike) -> float:
+    """Mean of ``(ln(1 + prediction) - ln(1 + actual))^2``.
+
+    Judges by proportion rather than by amount: a customer foreseen at 10 who spends 20 weighs about
+    as much as one foreseen at 100 who spends 200. Below zero (more returned than bought) counts
+    as zero.
+
+    Raises
+    ------
+    DataError
+        For missing or infinite entries, unequal lengths, empty arrays.
+
+    Notes
+    -----
+    Tofallis (2015), "A better measure of relative prediction accuracy", Journal of the
+    Operational Research Society 66: 1352-1362, on errors of logarithms; 1 is added so that zeros
+    have one.
+
+    Examples
+    --------
+    >>> round(mean_squared_log_error([0, 1], [0, 3]), 4)
+    0.2402
+    """
+    a, p = _checked(actual=actual, prediction=prediction)
+    return float(np.mean(squared_log_errors(a, p)))
+
+
+def squared_log_errors(actual: Floats, prediction: Floats) -> Floats:
+    """What each customer adds to `mean_squared_log_error`, shape (n,); nothing is checked."""
+    gap = np.log1p(np.maximum(prediction, 0.0)) - np.log1p(np.maximum(actual, 0.0))
+    squared: Floats = gap**2
+    return squared
 
 
 # -- ranking ----------------------------------------------------------------------------------
@@ -527,9 +564,13 @@ def interval_score(actual: ArrayLike, low: ArrayLike, high: ArrayLike, level: fl
     10.0
     """
     a, lo, hi = _checked_interval(actual, low, high)
-    level = _checked_share("level", level)
-    miss = np.maximum(lo - a, 0) + np.maximum(a - hi, 0)
-    return float(np.mean(hi - lo + 2 / (1 - level) * miss))
+    return float(np.mean(interval_scores(a, lo, hi, _checked_share("level", level))))
+
+
+def interval_scores(actual: Floats, low: Floats, high: Floats, level: float) -> Floats:
+    """What each customer adds to `interval_score`, shape (n,); nothing is checked."""
+    miss = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
+    return high - low + 2 / (1 - level) * miss
 
 
 def _checked_interval(
@@ -624,13 +665,17 @@ def pit_coverage(probability_below: ArrayLike, probability_up_to: ArrayLike, lev
     0.75
     """
     below, up_to = _checked_probabilities(probability_below, probability_up_to)
-    level = _checked_share("level", level)
+    return float(np.mean(pit_chances(below, up_to, _checked_share("level", level))))
+
+
+def pit_chances(below: Floats, up_to: Floats, level: float) -> Floats:
+    """What each customer adds to `pit_coverage`, shape (n,); nothing is checked."""
     start, end = (1 - level) / 2, (1 + level) / 2
     length = up_to - below
     overlap = np.minimum(up_to, end) - np.maximum(below, start)
     inside = ((start <= below) & (below <= end)).astype(np.float64)
-    chance = np.divide(np.maximum(overlap, 0), length, out=inside, where=length > 0)
-    return float(np.mean(chance))
+    chance: Floats = np.divide(np.maximum(overlap, 0), length, out=inside, where=length > 0)
+    return chance
 
 
 def _checked_probabilities(below: ArrayLike, up_to: ArrayLike) -> tuple[Floats, Floats]:
@@ -647,3 +692,268 @@ def _checked_probabilities(below: ArrayLike, up_to: ArrayLike) -> tuple[Floats, 
         )
     upper = np.clip(upper, 0.0, 1.0)
     return np.clip(lower, 0.0, upper), upper
+
+
+# -- probabilities --------------------------------------------------------------------------------
+
+
+def brier_score(happened: ArrayLike, probability: ArrayLike) -> float:
+    """Mean of ``(probability - happened)^2``, low is good: 0 is perfect, .25 is a coin's.
+
+    Parameters
+    ----------
+    happened
+        1 or True where it did, 0 or False where not, shape (n_customers,).
+    probability
+        Foreseen, shape (n_customers,).
+
+    Raises
+    ------
+    DataError
+        For missing entries, unequal lengths, empty arrays, probabilities outside [0, 1].
+
+    Notes
+    -----
+    Brier (1950), "Verification of forecasts expressed in terms of probability", Monthly Weather
+    Review 78: 1-3, for two classes, and halved as is usual now.
+
+    Examples
+    --------
+    >>> brier_score([1, 0], [0.5, 0.0])
+    0.125
+    """
+    y, p = _checked_events(happened, probability)
+    return float(np.mean((p - y) ** 2))
+
+
+def binary_log_score(happened: ArrayLike, probability: ArrayLike) -> float:
+    """Mean natural log of the probability of what happened, high is good: 0 is perfect.
+
+    A probability of 0 for what happened counts as 1e-300. Parameters and errors as in
+    `brier_score`.
+
+    Notes
+    -----
+    Good (1952), "Rational decisions", JRSS B 14: 107-114.
+
+    Examples
+    --------
+    >>> round(binary_log_score([1, 0], [0.5, 0.0]), 4)
+    -0.3466
+    """
+    y, p = _checked_events(happened, probability)
+    return float(np.mean(log_scores(np.where(y == 1, p, 1.0 - p))))
+
+
+def log_score(probability: ArrayLike) -> float:
+    """Mean natural log of the probability that was given to what happened, high is good.
+
+    Proper: no forecast does better in expectation than the true one. A probability below 1e-300
+    counts as 1e-300, so that one customer cannot decide by rounding.
+
+    Parameters
+    ----------
+    probability
+        Of each customer's actual figure, shape (n_customers,).
+
+    Raises
+    ------
+    DataError
+        For missing entries or empty arrays.
+
+    Notes
+    -----
+    Gneiting & Raftery (2007), JASA 102: 359-378, section 4.1.
+
+    Examples
+    --------
+    >>> round(log_score([0.5, 0.25]), 4)
+    -1.0397
+    """
+    return float(np.mean(log_scores(_checked(probability=probability)[0])))
+
+
+def log_scores(probability: Floats) -> Floats:
+    """What each customer adds to `log_score`, shape (n,); nothing is checked."""
+    logs: Floats = np.log(np.maximum(probability, LEAST))
+    return logs
+
+
+class ReliabilityCurve(NamedTuple):
+    """Foreseen and actual shares by group of the customers, lowest probabilities first.
+
+    Attributes
+    ----------
+    customers
+        In the group.
+    mean_probability
+        Foreseen.
+    share
+        Of the group to whom it happened.
+    low, high
+        Wilson's interval of that share.
+    """
+
+    customers: NDArray[np.int64]
+    mean_probability: Floats
+    share: Floats
+    low: Floats
+    high: Floats
+
+
+def reliability_curve(
+    happened: ArrayLike, probability: ArrayLike, groups: int = 10, level: float = 0.9
+) -> ReliabilityCurve:
+    """Among those foreseen at 30 %, did it happen to 30 %: foreseen and actual share by group.
+
+    Groups have equal numbers of customers, as far as ties of the probability allow: equal
+    probabilities are never split, so there may be fewer groups.
+
+    Parameters
+    ----------
+    happened, probability
+        As in `brier_score`.
+    groups
+        How many at most.
+    level
+        Of the interval of each share.
+
+    Raises
+    ------
+    DataError
+        As in `brier_score`; or if `groups` is below 1.
+
+    Notes
+    -----
+    Murphy & Winkler (1977), "Reliability of subjective probability forecasts of precipitation
+    and temperature", Applied Statistics 26: 41-47. Interval: Wilson (1927), JASA 22: 209-212.
+
+    Examples
+    --------
+    >>> curve = reliability_curve([0, 0, 1, 1], [0.1, 0.3, 0.5, 0.9], groups=2)
+    >>> curve.mean_probability.tolist(), curve.share.tolist()
+    ([0.2, 0.7], [0.0, 1.0])
+    """
+    from scipy.special import ndtri
+
+    y, p = _checked_events(happened, probability)
+    if groups < 1:
+        raise DataError(f"groups must be 1 or more, not {groups!r}")
+    z = float(ndtri((1 + _checked_share("level", level)) / 2))
+    # a tie goes where its middle lies
+    group = np.minimum((groups * (mid_ranks(p) - 0.5) / p.size).astype(np.int64), groups - 1)
+    _, place = np.unique(group, return_inverse=True)
+    customers = np.bincount(place)
+    share = np.bincount(place, weights=y) / customers
+    centre = (share + z**2 / (2 * customers)) / (1 + z**2 / customers)
+    reach = np.sqrt(share * (1 - share) / customers + z**2 / (4 * customers**2))
+    reach *= z / (1 + z**2 / customers)
+    return ReliabilityCurve(
+        customers,
+        np.bincount(place, weights=p) / customers,
+        share,
+        np.clip(centre - reach, 0.0, share),
+        np.clip(centre + reach, share, 1.0),
+    )
+
+
+def _checked_events(happened: ArrayLike, probability: ArrayLike) -> tuple[Floats, Floats]:
+    y, p = _checked(happened=happened, probability=probability)
+    if not np.isin(y, (0.0, 1.0)).all():
+        raise DataError("happened must be 0 or 1 for each customer")
+    slack = 1e-9  # probabilities may be off by rounding
+    bad = (p < -slack) | (p > 1 + slack)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise DataError(
+            f"{int(bad.sum())} probabilities lie outside [0, 1], the first at position {first} "
+            f"({p[first]})"
+        )
+    return y, np.clip(p, 0.0, 1.0)
+
+
+# -- whole distributions --------------------------------------------------------------------------
+
+
+def crps_of_counts(actual: ArrayLike, cumulative: ArrayLike) -> float:
+    """Mean continuous ranked probability score of counts, low is good, in purchases.
+
+    ``sum over n = 0, 1, ... of (P(N <= n) - [actual <= n])^2``: how far the whole forecast
+    distribution lies from what happened. Of a forecast that is a single figure it is the absolute
+    error, so it compares those with distributions.
+
+    Parameters
+    ----------
+    actual
+        Whole numbers, shape (n_customers,).
+    cumulative
+        P(N <= 0), P(N <= 1), ... of each customer, shape (n_customers, counts), as far as that is
+        below 1 or `actual` is not reached.
+
+    Raises
+    ------
+    DataError
+        For missing entries, empty arrays, or shapes that do not match.
+
+    Notes
+    -----
+    Gneiting & Raftery (2007), JASA 102: 359-378, section 4.2; for counts Czado, Gneiting & Held
+    (2009), Biometrics 65: 1254-1261, section 3.
+
+    Examples
+    --------
+    >>> crps_of_counts([1], [[0.5, 1.0]])
+    0.25
+    """
+    (a,) = _checked(actual=actual)
+    cdf = np.asarray(cumulative, dtype=np.float64)
+    if cdf.ndim != 2 or cdf.shape[0] != a.size or not np.isfinite(cdf).all():
+        raise DataError(
+            f"cumulative must have one row for each of the {a.size:,} customers and no missing "
+            f"entries; its shape is {cdf.shape}"
+        )
+    reached = a[:, None] <= np.arange(cdf.shape[1])
+    beyond = np.maximum(a - (cdf.shape[1] - 1) - 1, 0.0)  # P(N <= n) is 1 there
+    return float(np.mean(((cdf - reached) ** 2).sum(axis=1) + beyond))
+
+
+def crps_of_draws(actual: ArrayLike, draws: ArrayLike) -> float:
+    """Mean continuous ranked probability score of simulated futures, low is good, in their unit.
+
+    ``E|X - actual| - E|X - X'| / 2`` with X and X' different draws, so that in expectation it is
+    the score of the distribution that was drawn from, however many draws there are.
+
+    Parameters
+    ----------
+    actual
+        Shape (n_customers,).
+    draws
+        Shape (n_customers, draws), 2 draws at least.
+
+    Raises
+    ------
+    DataError
+        For missing entries, empty arrays, or shapes that do not match.
+
+    Notes
+    -----
+    Ferro (2014), "Fair scores for ensemble forecasts", Quarterly Journal of the Royal
+    Meteorological Society 140: 1917-1923; computed by scoringrules (Zanetta & Allen).
+
+    Examples
+    --------
+    >>> crps_of_draws([1.0], [[0.0, 2.0]])
+    0.0
+    """
+    from scoringrules import crps_ensemble
+
+    (a,) = _checked(actual=actual)
+    ensemble = np.asarray(draws, dtype=np.float64)
+    if ensemble.ndim != 2 or ensemble.shape[0] != a.size or ensemble.shape[1] < 2:
+        raise DataError(
+            f"draws must have one row for each of the {a.size:,} customers and two columns at "
+            f"least; its shape is {ensemble.shape}"
+        )
+    if not np.isfinite(ensemble).all():
+        raise DataError("draws has missing or infinite entries")
+    return float(np.mean(crps_ensemble(a, ensemble, estimator="fair")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from clv.tables._frame import FloatArray, Table, counted
 from clv.tables._summary import summarise
 from clv.tables.refunds import net_refunds
 from clv.tables.rfm import RFM
+from clv.tables.time_varying import TimeVaryingCovariates
 from clv.units import DAYS_PER_UNIT, TimeUnit, parse_horizon
 
 Integers = npt.NDArray[np.int64]
@@ -140,7 +141,25 @@ class Known(NamedTuple):
         return np.asarray(self.rfm.values("customer_id"))
 
 
-def known_at(days: Days, origin: Origin, time_unit: TimeUnit) -> Known:
+class More(NamedTuple):
+    """What is known of customers beyond their purchases, of the whole base.
+
+    Attributes
+    ----------
+    columns
+        By name, shape (base,).
+    covariates
+        Names of those that models may look at.
+    time_varying
+        Covariates that change with time, in which a customer is a place in the base.
+    """
+
+    columns: Mapping[str, npt.NDArray[Any]] = {}
+    covariates: tuple[str, ...] = ()
+    time_varying: TimeVaryingCovariates | None = None
+
+
+def known_at(days: Days, origin: Origin, time_unit: TimeUnit, more: More | None = None) -> Known:
     """Summarise what was known at a cut.
 
     Parameters
@@ -151,6 +170,8 @@ def known_at(days: Days, origin: Origin, time_unit: TimeUnit) -> Known:
         The cut, and the end of its holdout.
     time_unit
         Of the table.
+    more
+        Of the customers.
 
     Raises
     ------
@@ -167,7 +188,10 @@ def known_at(days: Days, origin: Origin, time_unit: TimeUnit) -> Known:
     )
     within = Days(places, days.customer[seen], days.day[seen], days.value[seen], days.lowest[seen])
     summary = summarise(within, end=end, cut=cut, days_per_unit=DAYS_PER_UNIT[time_unit])
-    columns = {**summary.columns, "customer_id": as_numpy(summary.columns["customer_id"])}
+    more = more or More()
+    place, size = as_numpy(summary.columns["customer_id"]), len(days.ids)
+    known_of = {name: more.columns[name][place] for name in more.covariates}
+    columns = {**summary.columns, "customer_id": place, **known_of}
     rfm = RFM(
         **Table.parts(columns),
         time_unit=time_unit,
@@ -175,8 +199,9 @@ def known_at(days: Days, origin: Origin, time_unit: TimeUnit) -> Known:
         calibration_period_end=origin.cut,
         notes=tuple(summary.notes),
         unmatched_refunds=summary.unmatched,
+        covariates=more.covariates,
+        time_varying=more.time_varying,
     )
-    place, size = columns["customer_id"], len(days.ids)
     known = days.day <= cut
     customer, value = days.customer[known], days.value[known]
     bought = net_refunds(customer, value, days.lowest[known]).is_purchase

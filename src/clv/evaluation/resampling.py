@@ -10,6 +10,7 @@ the tests hold them to.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -73,11 +74,29 @@ class Resampled(NamedTuple):
         return value - reach, value + reach
 
 
+Losses = Mapping[str, Mapping[str, Floats]]
+"""By method, then metric: what each customer adds to a metric that is a mean over customers."""
+
+Shares = Mapping[str, float]
+"""By name of the metric: share of the customers whose part of the total is looked at."""
+
+
+def _shares(top: float | Shares) -> Shares:
+    return {"top_share_captured": top} if isinstance(top, float | int) else top
+
+
 def all_metrics(
-    actual: Floats, methods: Mapping[str, Floats], top: float
+    actual: Floats,
+    methods: Mapping[str, Floats],
+    top: float | Shares,
+    losses: Losses | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Every metric of `METRICS` of every method on all customers; each figure is sorted once."""
-    found = _evaluate(_Sorted.all(actual, methods), np.ones((1, actual.size)), top)
+    """Every metric of `METRICS` of every method on all customers; each figure is sorted once.
+
+    Parameters as in `resample`.
+    """
+    figures = _Sorted.all(actual, methods)
+    found = _evaluate(figures, np.ones((1, actual.size)), _shares(top), losses or {})
     return {
         name: {metric: float(value[0]) for metric, value in values.items()}
         for name, values in found.items()
@@ -88,9 +107,11 @@ def resample(
     actual: Floats,
     methods: Mapping[str, Floats],
     *,
-    top: float,
+    top: float | Shares,
     resamples: int,
     seed: int,
+    losses: Losses | None = None,
+    base: Base | None = None,
 ) -> Resampled:
     """Every metric of every method on resampled customers.
 
@@ -107,33 +128,67 @@ def resample(
     methods
         By name, the prediction of each method, shape (n_customers,).
     top
-        Share of the customers for `top_share_captured`.
+        Share of the customers for `top_share_captured`; or several, by name.
     resamples
         How many resamples are wanted.
     seed
         Of the lot.
+    losses
+        Further metrics: means over the customers of these.
+    base
+        Who is drawn, where that is not these customers but all of whom they are a part: the same
+        seed then draws the same people whichever part is looked at.
     """
-    affordable = _MOST_ENTRIES // actual.size
+    everybody = Base(np.arange(actual.size), actual.size) if base is None else base
+    parts = (actual, methods, _shares(top), losses or {}, everybody)
+    affordable = _MOST_ENTRIES // everybody.size
     if resamples > affordable and affordable < _FEWEST_RESAMPLES:
-        return _blocks(actual, methods, top=top, seed=seed)
+        return _blocks(*parts, seed=seed)
     used = min(resamples, max(affordable, _FEWEST_RESAMPLES))
-    return _bootstrap(actual, methods, top=top, resamples=used, wanted=resamples, seed=seed)
+    return _bootstrap(*parts, resamples=used, wanted=resamples, seed=seed)
 
 
-def _blocks(actual: Floats, methods: Mapping[str, Floats], *, top: float, seed: int) -> Resampled:
-    number = min(_MOST_BLOCKS, actual.size // _SMALLEST_BLOCK)
-    order = np.random.default_rng(seed).permutation(actual.size)
-    blocks = [order[start::number] for start in range(number)]
+class Base(NamedTuple):
+    """All customers there are, and which of them are looked at."""
+
+    place: NDArray[np.int64]
+    size: int
+
+
+def _blocks(
+    actual: Floats,
+    methods: Mapping[str, Floats],
+    shares: Shares,
+    losses: Losses,
+    base: Base,
+    *,
+    seed: int,
+) -> Resampled:
+    number = min(_MOST_BLOCKS, base.size // _SMALLEST_BLOCK)
+    block_of = np.empty(base.size, dtype=np.int64)
+    block_of[np.random.default_rng(seed).permutation(base.size)] = np.arange(base.size) % number
+    order = np.argsort(block_of[base.place], kind="stable")
+    borders = np.searchsorted(block_of[base.place][order], np.arange(number + 1))
     found = [
-        all_metrics(actual[block], {name: p[block] for name, p in methods.items()}, top)
-        for block in blocks
+        all_metrics(
+            actual[block],
+            {name: p[block] for name, p in methods.items()},
+            shares,
+            {m: {name: v[block] for name, v in by.items()} for m, by in losses.items()},
+        )
+        if block.size
+        else None  # of the customers that are looked at nobody is in this block
+        for block in (order[start:end] for start, end in pairwise(borders.tolist()))
     ]
     values = {
-        name: {metric: np.array([here[name][metric] for here in found]) for metric in METRICS}
-        for name in methods
+        name: {
+            metric: np.array([np.nan if here is None else here[name][metric] for here in found])
+            for metric in metrics
+        }
+        for name, metrics in next((here for here in found if here is not None), {}).items()
     }
     how = (
-        f"from the spread over {number} blocks of about {actual.size // number:,} customers, "
+        f"from the spread over {number} blocks of about {base.size // number:,} customers, "
         "drawn by lot (there are too many customers for a bootstrap of all of them)"
     )
     return Resampled(values, float(1 / np.sqrt(number)), how)
@@ -142,18 +197,25 @@ def _blocks(actual: Floats, methods: Mapping[str, Floats], *, top: float, seed: 
 def _bootstrap(
     actual: Floats,
     methods: Mapping[str, Floats],
+    shares: Shares,
+    losses: Losses,
+    base: Base,
     *,
-    top: float,
     resamples: int,
     wanted: int,
     seed: int,
 ) -> Resampled:
     figures = _Sorted.all(actual, methods)
     rng = np.random.default_rng(seed)
-    chunks = [_evaluate(figures, w, top) for w in _weights(actual.size, resamples, rng)]
+    whole = base.size == actual.size
+    with np.errstate(divide="ignore", invalid="ignore"):  # a part from which nobody was drawn
+        chunks = [
+            _evaluate(figures, w if whole else w[:, base.place], shares, losses)
+            for w in _weights(base.size, resamples, rng)
+        ]
     values = {
-        name: {metric: np.concatenate([c[name][metric] for c in chunks]) for metric in METRICS}
-        for name in methods
+        name: {m: np.concatenate([c[name][m] for c in chunks]) for m in metrics}
+        for name, metrics in chunks[0].items()
     }
     how = f"bootstrap over customers, {resamples:,} resamples"
     if resamples < wanted:
@@ -214,9 +276,12 @@ class _Figures(NamedTuple):
     methods: dict[str, _Sorted]
 
 
-def _evaluate(figures: _Figures, weights: Floats, top: float) -> dict[str, dict[str, Floats]]:
+def _evaluate(
+    figures: _Figures, weights: Floats, shares: Shares, losses: Losses
+) -> dict[str, dict[str, Floats]]:
     truth, actual = figures.truth, figures.truth.figure
     value, total = weights * actual, weights @ actual
+    people = weights.sum(axis=1)
     drawn = truth.running(weights)
     truth_ranks = _truth_ranks(truth, drawn, weights)
     perfect = _curve(truth, drawn, value, total).area
@@ -229,12 +294,13 @@ def _evaluate(figures: _Figures, weights: Floats, top: float) -> dict[str, dict[
         found[name] = {
             "bias": relative,
             "absolute_bias": np.abs(relative),
-            "mean_absolute_error": weights @ np.abs(error) / actual.size,
-            "root_mean_squared_error": np.sqrt(weights @ error**2 / actual.size),
+            "mean_absolute_error": weights @ np.abs(error) / people,
+            "root_mean_squared_error": np.sqrt(weights @ error**2 / people),
             **_spearman(truth_ranks, method, drawn),
             # all figures equal: an area of 0 but for rounding
             "normalised_gini": _ratio(curve.area, np.where(perfect > 1e-12, perfect, 0.0)),
-            "top_share_captured": curve.at(top),
+            **{metric: curve.at(share) for metric, share in shares.items()},
+            **{m: weights @ loss / people for m, loss in losses.get(name, {}).items()},
         }
     return found
 
@@ -293,9 +359,9 @@ def _truth_ranks(truth: _Sorted, running: Floats, weights: Floats) -> _TruthRank
 def _spearman(truth: _TruthRanks, score: _Sorted, running: Floats) -> dict[str, Floats]:
     ranks, drawn = _centred_ranks(running)
     product = np.einsum("ij,ij->i", _steps(score.running(truth.weighted)), ranks)
-    n = truth.weighted.shape[1]
+    n = running[:, -1]
     scale = np.sqrt(truth.spread * np.einsum("ij,ij,ij->i", drawn, ranks, ranks))
     return {
         "spearman": _ratio(product, scale),
-        "spearman_tie_expected": _ratio(12 * product, np.full(product.shape, n * (n**2 - 1.0))),
+        "spearman_tie_expected": _ratio(12 * product, n * (n**2 - 1.0)),
     }

@@ -18,9 +18,22 @@ _HEADINGS = {
     "spearman_tie_expected": "tie-expected",
     "normalised_gini": "Gini",
     "top_share_captured": "top captured",
+    "captured_top_10": "top 10% captured",
+    "crps": "CRPS",
+    "log_score": "log score",
+    "pit_coverage": "PIT coverage",
+    "aic": "AIC",
 }
 _SHARES = frozenset(
-    ("bias", "top_share_captured", "level", "coverage", "pit_coverage", "share_of_value")
+    (
+        "bias",
+        "top_share_captured",
+        "captured_top_10",
+        "level",
+        "coverage",
+        "pit_coverage",
+        "share_of_value",
+    )
 )
 _RANKS = frozenset(("spearman", "spearman_tie_expected", "normalised_gini"))
 
