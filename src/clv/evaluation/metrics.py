@@ -956,4 +956,4 @@ def crps_of_draws(actual: ArrayLike, draws: ArrayLike) -> float:
         )
     if not np.isfinite(ensemble).all():
         raise DataError("draws has missing or infinite entries")
-    return float(np.mean(crps_ensemble(a, ensemble, estimator="fair")))
+    return float(np.mean(crps_ensemble(a, ensemble, estimator="pwm", backend="numpy")))
