@@ -96,7 +96,12 @@ def test_nothing_that_comes_after_changes_a_forecast() -> None:
     """Future purchases, planted after each cut, of old and of new customers."""
     lines = clv.datasets.load_cdnow()
     cuts = ["1997-08-01", "1997-12-01"]
-    given = {"models": ["bg_nbd", "pareto_nbd"], "horizon": "8 weeks", "window": "42 weeks", "draws": 50}
+    given = {
+        "models": ["bg_nbd", "pareto_nbd"],
+        "horizon": "8 weeks",
+        "window": "42 weeks",
+        "draws": 50,
+    }
     plain = clv.backtest(clv.read_transactions(lines), cuts=cuts, **given)
     for number, cut in enumerate(cuts):
         day = pd.Timestamp(cut) + pd.Timedelta(days=1)
