@@ -551,3 +551,15 @@ def test_export_refuses_before_any_work(run: Run) -> None:
     assert "CLV_DATABASE_URL" in run(*start, "--preset", "database", code=2).stderr
     bad = run(*start, "--preset", "csv", "--column", "email", code=2)
     assert "FIELD=COLUMN" in bad.stderr
+
+
+def test_the_spend_model_may_look_at_all_purchases(run: Run, orders: Path) -> None:
+    def spend(*more: str) -> dict[str, Any]:
+        found: dict[str, Any] = record(
+            run("forecast", orders, *COLUMNS, *LAST, "--no-interval", "--json", *more)
+        )["models"]["spend"]
+        return found
+
+    assert spend()["customers"] < spend("--spend-purchases", "all")["customers"] <= 300
+    text = run("forecast", orders, *COLUMNS, *LAST, "--no-interval", "--spend-purchases", "all")
+    assert "Gamma-Gamma of all purchases:" in text.output

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from clv.model import model_class as model_class
     from clv.retention import retention_curve as retention_curve
     from clv.saving import load as load
+    from clv.stacked_model import StackedModel as StackedModel
     from clv.tables.contracts import Contracts as Contracts
     from clv.tables.contracts import contracts_from_survivors as contracts_from_survivors
     from clv.tables.contracts import contracts_table as contracts_table
@@ -64,6 +65,7 @@ _PUBLIC = {
     "Fitted": "clv.fitted",
     "Forecast": "clv.forecast",
     "RFM": "clv.tables.rfm",
+    "StackedModel": "clv.stacked_model",
     "Transactions": "clv.tables.transactions",
     "backtest": "clv.evaluation.rolling",
     "choose": "clv.evaluation.choice",

@@ -44,7 +44,7 @@ def _headline(fitted: Fitted) -> str:
     end = fitted.observation_period_end
     seen = "" if end is None else f" up to {end}"
     return (
-        f"{fitted.family.TITLE}, fitted to {fitted.n_customers:,} customers{seen}, "
+        f"{fitted.title}, fitted to {fitted.n_customers:,} customers{seen}, "
         f"times in {fitted.time_unit}s"
     )
 

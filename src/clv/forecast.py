@@ -10,14 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from clv.calibration import AS_EXPECTED, Calibration, clock_of
 from clv.errors import DataError, InfiniteValueError
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.history import historical_value, total_margin
 from clv.numerics.backend import Array
 from clv.predictive import Predictions, expected, predictive
+from clv.predictive_whole import predictive_whole
 from clv.tables._frame import Table
 from clv.tables.rfm import RFM
-from clv.totals import Total, forecast_totals
+from clv.totals import Total, forecast_totals, widened
 from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, discount_rate_per_unit, parse_horizon
 
 IntervalKind = Literal["predictive", "expected"]
@@ -41,6 +43,9 @@ class Forecast(Table):
         of: "predictive" (what the customer will do) or "expected" (the expected value).
     totals
         Sums over all customers with intervals of the same kind; see `Total`.
+    calibration, before
+        What was learned from earlier cuts, if the forecast was told, and what the totals were
+        without it.
     """
 
     as_of: date | None = None
@@ -51,6 +56,8 @@ class Forecast(Table):
     interval_kind: IntervalKind = "predictive"
     totals: tuple[Total, ...] = ()
     notes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    before: tuple[Total, ...] = ()
 
     def _title(self) -> str:
         ahead = "without end" if self.horizon is None else f"{self.horizon:g} {self.time_unit}s"
@@ -67,6 +74,7 @@ class Forecast(Table):
         kind = f"{self.interval:.0%} {self.interval_kind} intervals ({meaning})"
         return (
             *(total.sentence(self.interval_kind) for total in self.totals),
+            *(f"Before calibration: {total.sentence('predictive')}" for total in self.before),
             f"_low and _high are {kind}.",
             *self.notes,
         )
@@ -87,6 +95,7 @@ def forecast(
     next_purchase_limit: float | str = "5 years",
     draws: int = 1000,
     seed: int = 0,
+    calibration: Calibration | None = None,
 ) -> Forecast:
     """Forecast every customer of a table.
 
@@ -117,6 +126,9 @@ def forecast(
         Dates of the next purchase beyond this are given as missing.
     draws, seed
         Simulated futures behind predictive intervals, and their source of randomness.
+    calibration
+        From `clv.calibrate`: what earlier cuts say about the level and the width. It moves every
+        figure but P(alive) and the historical ones; ``before`` has the totals without it.
 
     Returns
     -------
@@ -189,21 +201,30 @@ def forecast(
         for name, value in (("margin", margin), ("cost_to_serve_rate", cost_to_serve_rate))
     )
     notes = [*purchases.notes, *spend.notes]
+    clock = AS_EXPECTED
+    if calibration is not None:
+        if interval_kind != "predictive":
+            raise DataError("a calibration is of what will happen: use predictive intervals")
+        clock = clock_of(calibration, purchases, rfm, t, discount_rate, seed)
+        notes += [calibration.sentence(), *calibration.remarks(t, unit)]
+    # where time runs at twice the speed, twice the time passes before the end
+    ahead, rate = t * clock.speed, clock.rate(discount_rate)
+    until = None if horizon is None else ahead
 
     family = purchases.family
-    discounter = purchases.discounter(horizon, discount_rate)
-    level = spend.expected_spend(rfm)
+    discounter = purchases.discounter(until, rate)
+    level = spend.expected_spend(rfm) * clock.spend
     # one pass for all that is P(alive) times a function of the state
     wanted: dict[str, Callable[[Any], Array]] = {
         "discounted_expected_purchases": discounter,
         "some_purchase_ever": lambda s: 1.0 - family.no_purchase_probability(s, math.inf),
     }
     if horizon is not None:
-        wanted["survival"] = lambda s: family.survival(s, t)
-        wanted["some_purchase"] = lambda s: 1.0 - family.no_purchase_probability(s, t)
-        wanted["expected_purchases"] = lambda s: family.expected_purchases(s, t)
+        wanted["survival"] = lambda s: family.survival(s, ahead)
+        wanted["some_purchase"] = lambda s: 1.0 - family.no_purchase_probability(s, ahead)
+        wanted["expected_purchases"] = lambda s: family.expected_purchases(s, ahead)
     if np.any(yearly_cost):
-        wanted["lifetime"] = purchases.lifetime_discounter(horizon, discount_rate)
+        wanted["lifetime"] = purchases.lifetime_discounter(until, rate)
     alive, *products = purchases.of_living(rfm, *wanted.values(), with_alive=True)
     found = dict(zip(wanted, products, strict=True))
     if np.isnan(found["some_purchase_ever"]).any():
@@ -218,6 +239,7 @@ def forecast(
     cost: Array | float = 0.0
     if "lifetime" in found:
         cost = yearly_cost * (DAYS_PER_UNIT[unit] / DAYS_PER_YEAR) * found["lifetime"]
+        cost = cost / clock.speed
     # columns are large: they are worked on in place where nobody else has them
     never_again = _complement(found["some_purchase_ever"])
     no_purchase = never_again if horizon is None else _complement(found["some_purchase"])
@@ -241,18 +263,20 @@ def forecast(
         "probability_never_again": never_again,
     }
     totals: tuple[Total, ...] = ()
+    before: tuple[Total, ...] = ()
     if interval is not None:
         if interval_kind == "predictive":
-            ends = predictive(
-                rfm,
-                purchases,
-                spend,
-                alive=alive,
-                horizon=_finite_or_discounted(t, delta),
-                delta=delta,
-                interval=interval,
-                draws=draws,
-                seed=seed,
+            settings: dict[str, Any] = {
+                "horizon": _finite_or_discounted(t, delta),
+                "delta": delta,
+                "interval": interval,
+                "draws": draws,
+                "seed": seed,
+            }
+            ends = (
+                predictive_whole(rfm, purchases, spend, clock=clock, **settings)
+                if isinstance(purchases, Stacked) or calibration is not None
+                else predictive(rfm, purchases, spend, alive=alive, **settings)
             )
         else:
             ends = expected(
@@ -273,12 +297,26 @@ def forecast(
                 for name in ("expected_purchases", "discounted_expected_purchases")
                 if name in wanted
             },
-            margin=margin,
+            margin=margin * clock.spend,
             residual=residual,
-            variances=ends if interval_kind == "predictive" else None,
+            variances=ends.per_unit(clock.spend) if interval_kind == "predictive" else None,
             interval=interval,
         )
-    columns |= _next_purchase_dates(purchases, rfm, next_purchase_limit, notes)
+        if calibration is not None:
+            totals = widened(totals, calibration)
+            before = forecast(
+                rfm,
+                purchases,
+                spend,
+                horizon=horizon,
+                discount_rate=discount_rate,
+                margin=margin,
+                cost_to_serve_rate=yearly_cost,
+                interval=interval,
+                draws=draws,
+                seed=seed,
+            ).totals
+    columns |= _next_purchase_dates(purchases, rfm, next_purchase_limit, notes, clock.speed)
     return Forecast(
         **Table.parts({name: columns[name] for name in _ORDER if name in columns}, like=rfm),
         as_of=rfm.as_of,
@@ -289,6 +327,8 @@ def forecast(
         interval_kind=interval_kind,
         totals=totals,
         notes=tuple(dict.fromkeys(notes)),
+        calibration=calibration,
+        before=before,
     )
 
 
@@ -391,7 +431,7 @@ def _interval_columns(
 
 
 def _next_purchase_dates(
-    purchases: FittedPurchases, rfm: RFM, limit: float | str, notes: list[str]
+    purchases: FittedPurchases, rfm: RFM, limit: float | str, notes: list[str], speed: float
 ) -> dict[str, Any]:
     as_of = rfm.as_of
     if as_of is None:
@@ -402,7 +442,7 @@ def _next_purchase_dates(
     times, row_of = purchases.next_purchase_quantiles_of_rows(rfm, _NEXT_PURCHASE)
     columns = {}
     for q, time in zip(_NEXT_PURCHASE, times, strict=True):
-        days = time * days_per_unit
+        days = time / speed * days_per_unit
         dates = np.full(len(days), np.datetime64("NaT", "D"))
         known = np.flatnonzero(days <= farthest)
         dates[known] = np.datetime64(as_of, "D") + np.ceil(days[known]).astype("timedelta64[D]")

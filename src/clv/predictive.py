@@ -66,6 +66,10 @@ class Predictions(NamedTuple):
     purchases: Prediction
     value: Prediction
 
+    def per_unit(self, factor: float) -> Predictions:
+        """The same with the variance of value in another unit of spend."""
+        return self._replace(value=self.value._replace(variance=self.value.variance / factor**2))
+
 
 def predictive(
     rfm: RFM,
@@ -107,7 +111,7 @@ def predictive(
     """
     tail = (1.0 - interval) / 2.0
     ranks: list[npt.NDArray[np.int32]] = []
-    result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
+    result = Predictions(*(nothing_yet(len(rfm)) for _ in range(2)))
     for found in futures_of(
         rfm, purchases, spend, horizon=horizon, delta=delta, draws=draws, seed=seed
     ):
@@ -167,7 +171,7 @@ def futures_of(
     seed: int,
 ) -> Iterator[Futures]:
     """Simulate the futures of all states, some at a time; parameters as in `predictive`."""
-    states, state_of = _states(rfm, purchases, spend)
+    states, state_of = joint_states(rfm, purchases.states_of(rfm), spend)
     draws = int(np.clip(MAX_FUTURES // len(states.spend_purchases), min(MIN_DRAWS, draws), draws))
     rng = np.random.default_rng([seed, 1])
     points, spend_points = _draws_of(purchases, draws, rng), _draws_of(spend, draws, rng)
@@ -237,21 +241,19 @@ def expected(
     known_spend, spend_matrix = spend.history(rfm), spend.spend_matrix(rfm)
     functions = [discounted] if count is None else [discounted, count]
     tail = (1.0 - interval) / 2.0
-    result = Predictions(*(_empty(len(rfm)) for _ in range(2)))
+    result = Predictions(*(nothing_yet(len(rfm)) for _ in range(2)))
     order = np.argsort(states.inverse, kind="stable")
     for start in range(0, len(order), max(1, BLOCK // width)):
         rows = order[start : start + max(1, BLOCK // width)]
-        used, local = np.unique(states.inverse[rows], return_inverse=True)
-        found = purchases.at_draws(points, states.take(used), *functions)
-        alive = purchases.alive_at_draws(points, everybody.take(everybody.inverse[rows]))
+        found = purchases.living_at_draws(points, everybody, states, rows, *functions)
         level = spend.family.expected_spend(
             spend.parameters_at(spend_points, None if spend_matrix is None else spend_matrix[rows]),
             known_spend.take((rows, None)),
         )
         level = np.where(np.isfinite(level), level, spend.options["pooled_mean"])
-        _quantiles(result.value, rows, alive * level * found[0][local], tail)
+        _quantiles(result.value, rows, level * found[0], tail)
         if count is not None:
-            _quantiles(result.purchases, rows, alive * found[1][local], tail)
+            _quantiles(result.purchases, rows, found[1], tail)
     return result
 
 
@@ -260,7 +262,8 @@ def _quantiles(prediction: Prediction, rows: Indices, matrix: Array, tail: float
     prediction.interval.low[rows], prediction.interval.high[rows] = low, high
 
 
-def _empty(n: int) -> Prediction:
+def nothing_yet(n: int) -> Prediction:
+    """To be filled in."""
     low, high, variance = (np.full(n, np.nan) for _ in range(3))
     return Prediction(Interval(low, high), variance)
 
@@ -268,24 +271,25 @@ def _empty(n: int) -> Prediction:
 # --- which states, with which parameters --------------------------------------------------------
 
 
-class _States(NamedTuple):
+class States(NamedTuple):
     """Distinct states, together with what a spend model knows of them beyond the mean value."""
 
     purchases: Rows
     spend_purchases: Array
     spend_matrix: Array | None
 
-    def take(self, rows: Any) -> _States:
+    def take(self, rows: Any) -> States:
+        """The chosen ones."""
         matrix = None if self.spend_matrix is None else self.spend_matrix[rows]
-        return _States(self.purchases.take(rows), self.spend_purchases[rows], matrix)
+        return States(self.purchases.take(rows), self.spend_purchases[rows], matrix)
 
 
-def _states(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> tuple[_States, Indices]:
-    rows = purchases.states_of(rfm)
+def joint_states(rfm: RFM, rows: Rows, spend: FittedSpend) -> tuple[States, Indices]:
+    """Distinct among these rows and what spend depends on, and the place of each customer."""
     also = [rfm.numbers(name) for name in spend.covariates]
     joined = compress([rows.inverse, spend.history(rfm).purchases, *also])
     matrix = spend.matrix_of(rfm, dict(zip(spend.covariates, joined.columns[2:], strict=True)))
-    found = _States(rows.take(joined.columns[0].astype(np.int64)), joined.columns[1], matrix)
+    found = States(rows.take(joined.columns[0].astype(np.int64)), joined.columns[1], matrix)
     return found, joined.inverse
 
 
@@ -296,14 +300,19 @@ def _draws_of(fitted: Fitted, draws: int, rng: np.random.Generator) -> Array:
 
 
 def _blocks_of_states(
-    purchases: FittedPurchases, states: _States, horizon: float, draws: int
+    purchases: FittedPurchases, states: States, horizon: float, draws: int
 ) -> Iterator[slice]:
     """Runs of states of which all futures together have a bounded number of purchases."""
     rows = states.purchases
     parameters = purchases.parameters_at(purchases.estimates, rows.matrix)
     state = purchases.family.alive_state(parameters, rows.history)
     expected_count = purchases.family.expected_purchases(state, horizon)
-    load = np.cumsum((1.0 + expected_count) * draws)
+    yield from runs((1.0 + expected_count) * draws)
+
+
+def runs(loads: Array) -> Iterator[slice]:
+    """Runs of elements whose loads together are bounded, one element at least."""
+    load = np.cumsum(loads)
     start = 0
     while start < len(load):
         base = load[start - 1] if start else 0.0

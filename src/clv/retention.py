@@ -69,6 +69,11 @@ def retention_curve(
     "Alive" cannot be seen; "bought again after that age" can, and is what the model is held
     against.
     """
+    if purchases.form == "stacked":
+        raise DataError(
+            "there is no retention curve of a stack; ask for those of its members, "
+            "or purchases.survival(rfm, horizon) for each horizon"
+        )
     if purchases.form:
         raise DataError(
             f"there is no retention curve of {purchases.family.TITLE}: at one age customers live "

@@ -5,6 +5,7 @@ A saved model is a folder::
     model.json    format version, family, parameters, names and levels of covariates, what they
                   were fitted on, and the checksum of the arrays
     arrays.npz    estimates, their covariance and the parameter draws
+    members/      of a stack: a saved model for each of its members
 
 Nothing is pickled and no customer is in it. The folder is written beside its final place
 and renamed, so it is there whole or not at all.
@@ -25,7 +26,7 @@ import numpy as np
 from clv import families
 from clv.errors import SavedModelError
 from clv.files import folder_beside
-from clv.fitted import Fitted
+from clv.fitted import Fitted, Stacked
 from clv.inference.design import Design
 from clv.inference.maximum_likelihood import Convergence
 from clv.model import fitted_class
@@ -45,6 +46,8 @@ def save(fitted: Fitted, path: str | Path) -> Path:
     target = Path(path)
     if target.exists() and not (target / "model.json").is_file():
         raise SavedModelError(f"{target} exists and is not a saved model; choose another folder")
+    if isinstance(fitted, Stacked):
+        return _save_stack(fitted, target)
     buffer = io.BytesIO()
     np.savez(buffer, **{name: getattr(fitted, name) for name in _ARRAYS})
     arrays = buffer.getvalue()
@@ -66,11 +69,62 @@ def save(fitted: Fitted, path: str | Path) -> Path:
         "design": None if fitted.design is None else fitted.design.to_dict(),
         "arrays_sha256": hashlib.sha256(arrays).hexdigest(),
     }
-    record["record_sha256"] = _checksum(record)
     with folder_beside(target) as scratch:
         (scratch / "arrays.npz").write_bytes(arrays)
-        (scratch / "model.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _write(record, scratch)
     return target
+
+
+def _save_stack(stack: Stacked, target: Path) -> Path:
+    """The members, and a record of their weights and checksums."""
+    with folder_beside(target) as scratch:
+        (scratch / "members").mkdir()
+        places = [save(m, scratch / "members" / str(i)) for i, m in enumerate(stack.members)]
+        record = {
+            "format": FORMAT,
+            "package_version": version("predictive-clv"),
+            "model": stack.model_name,
+            "form": stack.form,
+            "weights": list(stack.weights),
+            "members": [_record(place)["record_sha256"] for place in places],
+        }
+        _write(record, scratch)
+    return target
+
+
+def _write(record: dict[str, Any], folder: Path) -> None:
+    text = json.dumps({**record, "record_sha256": _checksum(record)}, indent=2) + "\n"
+    (folder / "model.json").write_text(text, encoding="utf-8")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What a folder says that it holds."""
+    file = folder / "model.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SavedModelError(
+            f"{folder} is not a saved model: {error.strerror}: {error.filename}"
+        ) from error
+    except ValueError as error:
+        raise SavedModelError(f"{file} is not readable: {error}") from error
+    if not isinstance(record, dict) or "format" not in record:
+        raise SavedModelError(f"{file} does not describe a saved model")
+    if record["format"] != FORMAT:
+        raise SavedModelError(
+            f"{folder} is in format {record['format']}, and this version reads {FORMAT}; "
+            "update predictive-clv"
+        )
+    return record
+
+
+def _load_stack(folder: Path, record: dict[str, Any]) -> Stacked:
+    members = [load(folder / "members" / str(i)) for i in range(len(record["members"]))]
+    for place, known in enumerate(record["members"]):
+        member = folder / "members" / str(place)
+        if _record(member)["record_sha256"] != known:
+            raise SavedModelError(_changed(member / "model.json"))
+    return Stacked.of(members, record["weights"])
 
 
 def load(path: str | Path) -> Any:
@@ -88,24 +142,17 @@ def load(path: str | Path) -> Any:
         its checksums.
     """
     folder = Path(path)
+    record = _record(folder)
+    if record.pop("record_sha256", None) != _checksum(record):
+        raise SavedModelError(_changed(folder / "model.json"))
+    if record.get("form") == Stacked.form:
+        return _load_stack(folder, record)
     try:
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         arrays = (folder / "arrays.npz").read_bytes()
     except OSError as error:
         raise SavedModelError(
             f"{folder} is not a saved model: {error.strerror}: {error.filename}"
         ) from error
-    except ValueError as error:
-        raise SavedModelError(f"{folder / 'model.json'} is not readable: {error}") from error
-    if not isinstance(record, dict) or "format" not in record:
-        raise SavedModelError(f"{folder / 'model.json'} does not describe a saved model")
-    if record["format"] != FORMAT:
-        raise SavedModelError(
-            f"{folder} is in format {record['format']}, and this version reads {FORMAT}; "
-            "update predictive-clv"
-        )
-    if record.pop("record_sha256", None) != _checksum(record):
-        raise SavedModelError(_changed(folder / "model.json"))
     if hashlib.sha256(arrays).hexdigest() != record["arrays_sha256"]:
         raise SavedModelError(_changed(folder / "arrays.npz"))
     with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clv.calibration import Calibration
 from clv.fitted import Fitted, FittedPurchases, FittedSpend
 from clv.numerics.backend import Array
 from clv.predictive import Predictions
@@ -94,6 +95,46 @@ def forecast_totals(
         Total(label, float(m), float(max(m - h, 0.0) if m >= 0 else m - h), float(m + h), interval)
         for label, m, h in zip(labels, middle, half, strict=True)
     )
+
+
+def widened(totals: tuple[Total, ...], calibration: Calibration) -> tuple[Total, ...]:
+    """The same totals with intervals that know how periods differ.
+
+    A total is ``its median x a log-Student-t factor + normal noise``, the noise growing with the
+    root of the factor. The ends are found by halving.
+
+    Parameters
+    ----------
+    totals
+        Their values on the clock's median speed, with intervals of chance and parameters.
+    calibration
+        What was learned: purchases shift by its factor of purchases, residual value by that times
+        its factor of spend.
+    """
+    shift, spend = (s.atoms(201) for s in (calibration.purchases, calibration.spend))
+    order = np.random.default_rng(0).permutation(len(spend))
+    both = {"residual_value": shift + spend[order]}
+    return tuple(_widened(total, np.exp(both.get(total.name, shift))) for total in totals)
+
+
+def _widened(total: Total, factors: Array) -> Total:
+    from scipy.special import ndtr, ndtri
+
+    spread = (total.high - total.value) / float(ndtri(0.5 + total.interval / 2))
+    noise = np.maximum(spread * np.sqrt(factors), 1e-12 * max(abs(total.value), 1e-300))
+    middles = total.value * factors
+
+    def end(level: float) -> float:
+        low = float((middles - 10 * noise).min())
+        high = float((middles + 10 * noise).max())
+        for _ in range(100):
+            middle = (low + high) / 2
+            below = float(ndtr((middle - middles) / noise).mean()) < level
+            low, high = (middle, high) if below else (low, middle)
+        return high
+
+    low, high = (end((1 + sign * total.interval) / 2) for sign in (-1, 1))
+    return total._replace(low=max(low, 0.0) if total.value >= 0 else low, high=high)
 
 
 def _delta_variance(fitted: Fitted, function: Callable[[Array], Array]) -> Array:

@@ -24,6 +24,7 @@ from clv.cli.options import Source
 @options.time_unit
 @options.purchase_model
 @options.spend_model
+@options.spend_purchases
 @click.option(
     "--interval",
     type=options.share,
@@ -60,6 +61,7 @@ def compare(
     time_unit: Any,
     model: str,
     spend_model: str,
+    spend_purchases: str,
     interval: float,
     top: float,
     bootstrap: int,
@@ -88,7 +90,7 @@ def compare(
     notes(transactions.quality.notes, rfm.notes)
     with working(f"fitting {model} and {spend_model}"):
         purchases = clv.model_class(model)().fit(rfm)
-        spend = clv.model_class(spend_model)().fit(rfm)
+        spend = clv.model_class(spend_model)(purchases=spend_purchases).fit(rfm)
     with working(f"comparing {len(rfm):,} customers"):
         comparison = clv.compare(
             rfm, purchases, spend, interval=interval, bootstrap=bootstrap, seed=seed, top=top

@@ -224,6 +224,13 @@ def _families(kind: str) -> list[str]:
 
 purchase_model = family_option("--model", "purchase", "bg_nbd", "Purchase model")
 spend_model = family_option("--spend-model", "spend", "gamma_gamma", "Spend model")
+spend_purchases = click.option(
+    "--spend-purchases",
+    type=click.Choice(["repeat", "all"]),
+    default="repeat",
+    show_default=True,
+    help="What the spend model looks at: repeat purchases, or the first one too.",
+)
 
 time_unit = click.option(
     "--time-unit",

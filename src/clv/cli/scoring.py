@@ -43,6 +43,7 @@ class Scoring:
     margin: float
     model: str
     spend_model: str
+    spend_purchases: str
     interval: float
     seed: int
 
@@ -66,7 +67,7 @@ class Scoring:
         notes(transactions.quality.notes, rfm.notes)
         with working(f"fitting {self.model} and {self.spend_model}"):
             purchases = clv.model_class(self.model)().fit(rfm)
-            spend = clv.model_class(self.spend_model)().fit(rfm)
+            spend = clv.model_class(self.spend_model)(purchases=self.spend_purchases).fit(rfm)
         with working(f"forecasting {len(rfm):,} customers"):
             forecast = clv.forecast(
                 rfm,
@@ -109,6 +110,7 @@ _OPTIONS = (
     ),
     options.purchase_model,
     options.spend_model,
+    options.spend_purchases,
     click.option(
         "--interval",
         type=options.share,

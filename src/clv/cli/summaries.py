@@ -84,7 +84,7 @@ def describe_fits(*fits: Fitted) -> None:
         ended = fitted.convergence
         state = "converged" if ended.boundary is None else f"at a boundary: {ended.boundary}"
         ends = f"log-likelihood {fitted.log_likelihood:,.2f}, {state}"
-        tell(f"{fitted.family.TITLE}: {values}  ({ends})")
+        tell(f"{fitted.title}: {values}  ({ends})")
 
 
 def describe_forecast(forecast: Forecast, most: int = 10) -> None:

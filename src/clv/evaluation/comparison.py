@@ -261,7 +261,7 @@ def compare(
     value = rounded(count * spend.expected_spend(rfm))
     history = {n: rounded(v) for n, v in historical_forecasts(rfm, horizon).items()}
     past_purchases = {n: rounded(v) for n, v in historical_purchase_forecasts(rfm, horizon).items()}
-    title = f"{purchases.family.TITLE} + {spend.family.TITLE}"
+    title = f"{purchases.title} + {spend.title}"
     settings: dict[str, Any] = {
         "level": interval,
         "top": top,
@@ -272,7 +272,7 @@ def compare(
         "purchases",
         holdout.purchases,
         {PREDICTION: count, **past_purchases},
-        {PREDICTION: purchases.family.TITLE, **{n: LABELS[n] for n in past_purchases}},
+        {PREDICTION: purchases.title, **{n: LABELS[n] for n in past_purchases}},
         **settings,
     )
     value_scores = score(
@@ -370,7 +370,7 @@ def _check(
         seen = fitted.observation_period_end
         if seen is not None and seen > cut:
             raise DataError(
-                f"{fitted.family.TITLE} was fitted to data up to {seen}, which is after the "
+                f"{fitted.title} was fitted to data up to {seen}, which is after the "
                 f"calibration end {cut}: it has seen what it is to predict. Fit it to this table, "
                 "or to earlier data"
             )
@@ -383,7 +383,7 @@ def _check(
 
 def _basis(rfm: RFM, purchases: Fitted, spend: Fitted) -> str:
     return (
-        f"{purchases.family.TITLE} and {spend.family.TITLE} knew {len(rfm):,} customers up to "
+        f"{purchases.title} and {spend.title} knew {len(rfm):,} customers up to "
         f"{rfm.calibration_period_end}. In the {rfm.holdout_duration:g} {rfm.time_unit}s after, to "
         f"{rfm.observation_period_end}, these made"
     )
@@ -401,7 +401,7 @@ def _notes(
         f"value by the simulated {ends_level:.0%} intervals that clv.forecast gives."
     )
     unchecked = [
-        f"{fitted.family.TITLE} does not say up to when it has seen data, so it could not be "
+        f"{fitted.title} does not say up to when it has seen data, so it could not be "
         "checked that the holdout is new to it."
         for fitted in (purchases, spend)
         if fitted.observation_period_end is None

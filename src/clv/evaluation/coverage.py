@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clv.errors import FitError
 from clv.evaluation import metrics
-from clv.fitted import FittedPurchases, Rows
+from clv.fitted import FittedPurchases
 from clv.numerics.compress import compress
 from clv.tables.rfm import RFM
 
@@ -105,7 +105,7 @@ def count_distribution(
     active = np.arange(count.size)
     for n in range(_MOST_PURCHASES):
         before = reached[active]
-        probability = _probability(fitted, known.take(active), n, horizon)
+        probability = fitted.count_pmf_of_rows(known.take(active), n, horizon)
         after = np.minimum(before + probability, 1.0)
         reached[active] = after
         here = count[active] == n
@@ -134,15 +134,3 @@ def count_distribution(
         variance=(square - mean**2)[rows.inverse],
         probability=exactly[rows.inverse],
     )
-
-
-def _probability(fitted: FittedPurchases, rows: Rows, n: int, t: float) -> Floats:
-    family, history = fitted.family, rows.history
-
-    def pmf(parameters: Any) -> Floats:
-        alive = family.probability_alive(parameters, history)
-        state = family.alive_state(parameters, history)
-        within = np.asarray(alive * family.purchase_count_pmf(state, n, t))
-        return within + (1.0 - alive) if n == 0 else within
-
-    return fitted.average(pmf, rows.matrix)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv.evaluation.coverage import Distribution
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.predictive import futures_of, rank
+from clv.predictive_whole import whole_futures
 from clv.tables.rfm import RFM
 
 Floats = NDArray[np.float64]
@@ -55,7 +56,10 @@ def value_distribution(
     tails = [(1.0 + sign * level) / 2.0 for level in levels for sign in (-1, 1)]
     ends = np.zeros((len(tails), n), dtype=np.float32)
     below, up_to, crps, variance = (np.zeros(n) for _ in range(4))
-    for found in futures_of(
+    simulated = futures_of
+    if isinstance(purchases, Stacked):  # its futures are whole: who is dead spends 0 in them
+        simulated, alive = whole_futures, np.ones(n)
+    for found in simulated(
         rfm, purchases, spend, horizon=horizon, delta=0.0, draws=draws, seed=seed
     ):
         rows, local, scale = found.rows, found.local, found.scale

@@ -4,6 +4,7 @@ from clv.fitted.base import Fitted
 from clv.fitted.intervals import with_intervals
 from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases, Rows
 from clv.fitted.spend import FittedSpend, spend_columns
+from clv.fitted.stacked import Stacked
 from clv.fitted.time_varying import FittedTimeVarying, timeline
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FittedSpend",
     "FittedTimeVarying",
     "Rows",
+    "Stacked",
     "spend_columns",
     "timeline",
     "with_intervals",

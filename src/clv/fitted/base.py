@@ -92,6 +92,11 @@ class Fitted:
         return str(self.family.NAME)
 
     @property
+    def title(self) -> str:
+        """Its name for people, such as "BG/NBD"."""
+        return str(self.family.TITLE)
+
+    @property
     def kind(self) -> str:
         """What the model is of: "purchase" or "spend" (its families' `KIND`)."""
         return str(self.family.KIND)

@@ -369,6 +369,34 @@ class FittedPurchases(Fitted):
         flat = type(state)(*(np.broadcast_to(s, size).reshape(-1) for s in state))
         return [function(flat).reshape(size) for function in functions]
 
+    def living_at_draws(
+        self,
+        points: Array,
+        rows: Rows,
+        states: Rows,
+        chosen: npt.NDArray[np.signedinteger[Any]],
+        *functions: Callable[[Any], Array],
+    ) -> list[Array]:
+        """``P(alive) * function(state)`` of chosen customers at draws, shape (m, draws) each.
+
+        `rows` and `states` are `rows_of` and `states_of` their table.
+        """
+        used, local = np.unique(states.inverse[chosen], return_inverse=True)
+        found = self.at_draws(points, states.take(used), *functions)
+        alive = self.alive_at_draws(points, rows.take(rows.inverse[chosen]))
+        return [alive * values[local] for values in found]
+
+    def count_pmf_of_rows(self, rows: Rows, n: int, t: float) -> Array:
+        """P(n purchases within t) of rows, shape (m,)."""
+
+        def pmf(parameters: Any) -> Array:
+            alive = self.family.probability_alive(parameters, rows.history)
+            state = self.family.alive_state(parameters, rows.history)
+            within = np.asarray(alive * self.family.purchase_count_pmf(state, n, t))
+            return within + (1.0 - alive) if n == 0 else within
+
+        return self.average(pmf, rows.matrix)
+
     def _states_at(self, points: Array, rows: Rows) -> Any:
         parameters = self.parameters_at(points, rows.matrix)
         return self.family.alive_state(parameters, _column(rows.history))

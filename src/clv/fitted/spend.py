@@ -16,6 +16,16 @@ from clv.tables.rfm import RFM
 class FittedSpend(Fitted):
     """A fitted spend model: what a purchase is worth."""
 
+    @property
+    def title(self) -> str:
+        """Its name for people; says so where it looks at all purchases."""
+        return f"{super().title}{' of all purchases' if self.purchases == 'all' else ''}"
+
+    @property
+    def purchases(self) -> str:
+        """Which purchases it looks at: "repeat", or "all", the first included."""
+        return str(self.options.get("purchases", "repeat"))
+
     def history(self, rfm: RFM) -> SpendHistory:
         """What the model looks at: purchases and their mean value, 0 and 0 where none count."""
         self.check_table(rfm)
@@ -24,7 +34,7 @@ class FittedSpend(Fitted):
         return SpendHistory(np.where(usable, count, 0.0), np.where(usable, mean, 0.0))
 
     def _columns(self, rfm: RFM) -> tuple[Array, Array]:
-        return spend_columns(rfm, str(self.options.get("purchases", "repeat")))
+        return spend_columns(rfm, self.purchases)
 
     def expected_spend(self, rfm: RFM) -> Array:
         """E[value of a future purchase | history], shape (n,), in the table's currency.
