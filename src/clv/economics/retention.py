@@ -31,8 +31,8 @@ from clv.tables.rfm import RFM
 from clv.totals import log_slopes
 from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, discount_rate_per_unit, parse_horizon
 
-#: Reichheld & Sasser (1990), Harvard Business Review 68(5), and Reichheld (1996), The Loyalty
-#: Effect: five points more retention are said to raise profits by so much.
+#: What five points more retention are commonly said to add to profits, after Reichheld & Sasser
+#: (1990), Zero defections, Harvard Business Review 68(5):105-111.
 QUOTED = (0.25, 0.95)
 
 
