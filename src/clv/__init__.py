@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clv.history import (
         historical_value as historical_value,
     )
+    from clv.inference.priors import Prior as Prior
     from clv.interop import from_lifetimes as from_lifetimes
     from clv.model import model_class as model_class
     from clv.retention import retention_curve as retention_curve
@@ -64,6 +65,7 @@ _PUBLIC = {
     "Contracts": "clv.tables.contracts",
     "Fitted": "clv.fitted",
     "Forecast": "clv.forecast",
+    "Prior": "clv.inference.priors",
     "RFM": "clv.tables.rfm",
     "StackedModel": "clv.stacked_model",
     "Transactions": "clv.tables.transactions",

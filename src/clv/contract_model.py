@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, Unpack, cast
 
 import numpy as np
 
 from clv.errors import DataError, FitError
 from clv.fitted.contracts import FittedContracts
+from clv.inference.bayes import fit_posterior
 from clv.inference.covariates import CovariateFit
 from clv.inference.maximum_likelihood import maximize
+from clv.inference.plan import Plan, Sampling
 from clv.model import Method, Model, assemble
 from clv.numerics.histories import ContractHistory
 from clv.tables.contracts import Contracts
@@ -19,7 +22,14 @@ class ContractModel(Model):
     """A model of how often contracts are renewed."""
 
     def fit(
-        self, contracts: Contracts, *, method: Method = "mle", draws: int = 400, seed: int = 0
+        self,
+        contracts: Contracts,
+        *,
+        method: Method = "mle",
+        draws: int | None = None,
+        seed: int = 0,
+        priors: Mapping[str, Any] | None = None,
+        **sampling: Unpack[Sampling],
     ) -> FittedContracts:
         """Fit to contracts, or to cohorts of survivors.
 
@@ -29,11 +39,14 @@ class ContractModel(Model):
             From `clv.contracts_table` or `clv.contracts_from_survivors`. Contracts that run have
             been renewed so often; what they will do is not held against them.
         method
-            "mle": maximum likelihood on the distinct weighted rows, which is exact.
+            "mle": maximum likelihood on the distinct weighted rows, which is exact; or "mcmc",
+            "laplace", "map", as in `PurchaseModel.fit`.
         draws
-            Parameter draws to keep for intervals.
+            Parameter draws to keep for predictions and intervals.
         seed
             For these draws.
+        priors, sampling
+            Of Bayesian methods, as in `PurchaseModel.fit`.
 
         Returns
         -------
@@ -64,8 +77,7 @@ class ContractModel(Model):
                 "fit expects contracts from clv.contracts_table or clv.contracts_from_survivors, "
                 f"not {type(contracts).__name__}"
             )
-        if method != "mle":
-            raise DataError(f"method {method!r} is not known; there is 'mle'")
+        plan = Plan.of(method, draws, seed, priors, sampling)
         family, rows = self.family, contracts.distinct
         history = ContractHistory(*rows.columns)
         if contracts.n_contracts < 2:
@@ -78,9 +90,12 @@ class ContractModel(Model):
                 f"{family.TITLE} cannot be fitted: none of {contracts.n_contracts:,} contracts has "
                 f"come up for renewal. Wait for a {contracts.period}, or check period and start"
             )
-        fit = CovariateFit(None, maximize(family, history, rows.weights, {}), ())
+        if plan.bayesian:
+            fit = fit_posterior(family, history, rows.weights, {}, plan)
+        else:
+            fit = CovariateFit(None, maximize(family, history, rows.weights, {}), ())
         customers, notes = contracts.n_contracts, contracts.notes
         return cast(
             FittedContracts,
-            assemble(FittedContracts, family, fit, contracts, customers, draws, seed, notes, {}),
+            assemble(FittedContracts, family, fit, contracts, customers, plan, notes, {}),
         )

@@ -21,6 +21,7 @@
 
     ClvWarning (UserWarning)
     |-- BoundaryWarning                    the fit ran to a boundary, which the text names
+    |-- ConvergenceWarning                 draws of a posterior that are not to be trusted
     `-- DataWarning                        the data can be used but the result needs care
 
 A message names the column, the number of rows, the first one and the remedy.
@@ -123,6 +124,10 @@ class ClvWarning(UserWarning):
 
 class BoundaryWarning(ClvWarning):
     """The fit ran to a boundary of the parameter space."""
+
+
+class ConvergenceWarning(ClvWarning):
+    """The draws of a posterior do not pass their diagnostics."""
 
 
 class DataWarning(ClvWarning):

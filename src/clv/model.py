@@ -10,12 +10,18 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from inspect import cleandoc
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Unpack, cast
 
 import numpy as np
 
 from clv import families
-from clv.errors import BoundaryWarning, DataError, FitError, MissingColumnError
+from clv.errors import (
+    BoundaryWarning,
+    ConvergenceWarning,
+    DataError,
+    FitError,
+    MissingColumnError,
+)
 from clv.fitted import (
     HISTORY_COLUMNS,
     Fitted,
@@ -26,9 +32,11 @@ from clv.fitted import (
     with_intervals,
 )
 from clv.fitted.discounting import check_whole_times
+from clv.inference.bayes import fit_posterior
 from clv.inference.covariates import CovariateFit, maximize_with_covariates
 from clv.inference.design import Column
-from clv.inference.maximum_likelihood import Estimate, maximize, parameter_draws
+from clv.inference.maximum_likelihood import Estimate, maximize
+from clv.inference.plan import Plan, Sampling, check_method
 from clv.inference.time_varying import maximize_time_varying
 from clv.inference.variants import maximize_variants
 from clv.numerics.backend import Array
@@ -40,7 +48,7 @@ from clv.tables.rfm import RFM
 from clv.tables.time_varying import TimeVaryingCovariates
 from clv.tables.transactions import Transactions
 
-Method = Literal["mle"]
+Method = Literal["mle", "map", "laplace", "mcmc"]
 
 
 class Model:
@@ -83,16 +91,26 @@ class Model:
                 found[group] = names
         self.groups = found
 
-    def _maximize(
-        self, rfm: RFM, history: Any, weights: Array, scales: Mapping[str, float], numbers: Any
+    def _estimate(
+        self,
+        rfm: RFM,
+        history: Any,
+        weights: Array,
+        scales: Mapping[str, float],
+        numbers: Any,
+        plan: Plan,
     ) -> CovariateFit:
         """The fit; `numbers` are the values of covariates by name, as in `RFM.numbers`."""
-        if not self.groups:
-            return CovariateFit(None, maximize(self.family, history, weights, scales), ())
         columns = {
             name: Column(values, rfm.levels(name), _most_frequent(rfm, name))
             for name, values in numbers.items()
         }
+        if plan.bayesian:
+            return fit_posterior(
+                self.family, history, weights, scales, plan, columns, self.groups if columns else {}
+            )
+        if not columns:
+            return CovariateFit(None, maximize(self.family, history, weights, scales), ())
         return maximize_with_covariates(self.family, history, weights, scales, columns, self.groups)
 
     @property
@@ -107,8 +125,7 @@ class Model:
                 f"{type(rfm).__name__}; wrap a data frame with "
                 "clv.rfm_table(frame, time_unit=...)"
             )
-        if method != "mle":
-            raise DataError(f"method {method!r} is not known; there is 'mle'")
+        check_method(method)
         missing = [name for name in self.covariates if name not in (*rfm.data, *without)]
         if missing:
             raise MissingColumnError(
@@ -141,8 +158,10 @@ class PurchaseModel(Model):
         covariates: TimeVaryingCovariates | None = None,
         transactions: Transactions | None = None,
         method: Method = "mle",
-        draws: int = 400,
+        draws: int | None = None,
         seed: int = 0,
+        priors: Mapping[str, Any] | None = None,
+        **sampling: Unpack[Sampling],
     ) -> FittedPurchases:
         """Fit to a table of frequency, recency and T.
 
@@ -157,11 +176,21 @@ class PurchaseModel(Model):
         transactions
             What the table was made from: with such covariates it matters when customers bought.
         method
-            "mle": maximum likelihood on the distinct weighted rows, which is exact.
+            "mle": maximum likelihood on the distinct weighted rows, which is exact. "mcmc": the
+            posterior by Markov chains. "laplace": the same by importance sampling around its mode,
+            in a fraction of the time. "map": only its mode, with a normal approximation.
         draws
-            Parameter draws to keep for intervals.
+            Parameter draws to keep for predictions and intervals: 400 of maximum likelihood,
+            1,000 of a posterior unless another number is given.
         seed
-            For these draws.
+            For these draws, and for Markov chains.
+        priors
+            Of a Bayesian fit: `clv.Prior` by name of a parameter or of what it means, such as
+            "purchase_interval"; others keep their defaults (docs/bayes.md).
+        sampling
+            How Markov chains are run: ``sampler`` ("nutpie" or "pymc"), ``chains`` (4), ``tune``
+            and ``samples`` per chain (400, 1,000), ``cores``, ``target_accept`` (.8),
+            ``progress`` (None: a bar in a terminal or notebook). See `clv.inference.plan.Sampling`.
 
         Returns
         -------
@@ -178,7 +207,10 @@ class PurchaseModel(Model):
         -----
         BoundaryWarning
             If the likelihood is largest at a limit of the parameters, which it names.
+        ConvergenceWarning
+            If the draws of a posterior do not pass their diagnostics.
         """
+        plan = Plan.of(method, draws, seed, priors, sampling)
         varying: tuple[str, ...] = ()
         if isinstance(rfm, RFM):
             if covariates is not None:
@@ -216,20 +248,25 @@ class PurchaseModel(Model):
                     f"{', '.join(varying)} change with time, so it matters when customers bought: "
                     "give transactions=, what the table was made from"
                 )
+            if plan.bayesian:
+                raise DataError(
+                    f"{', '.join(varying)} change with time: such a model is fitted by maximum "
+                    "likelihood only; use method='mle'"
+                )
             form = FittedTimeVarying
             plain = maximize(family, history, rows.weights, scales)
             time = timeline(rfm, self.covariates, transactions)
             fit = maximize_time_varying(family, time, self.groups, plain, scales)
         else:
             numbers = dict(zip(static, rows.columns[known:], strict=True))
-            fit = self._maximize(rfm, history, rows.weights, scales, numbers)
+            fit = self._estimate(rfm, history, rows.weights, scales, numbers, plan)
         options = self._found(fit)
         family = families.chosen(family, options)
         remarks = remarks_of(family, fit.estimate, history, rows.weights)
         family = form.family_of(family)
         return cast(
             FittedPurchases,
-            assemble(form, family, fit, rfm, len(rfm), draws, seed, remarks, options),
+            assemble(form, family, fit, rfm, len(rfm), plan, remarks, options),
         )
 
     def _time_varying(self, rfm: RFM) -> tuple[str, ...]:
@@ -279,15 +316,30 @@ class RegularPurchaseModel(PurchaseModel):
         plain = super()._history(rfm, rows)
         return plain if self.k == 1 else with_intervals(self.family.TITLE, plain, rfm, rows)
 
-    def _maximize(
-        self, rfm: RFM, history: Any, weights: Array, scales: Mapping[str, float], numbers: Any
+    def _estimate(
+        self,
+        rfm: RFM,
+        history: Any,
+        weights: Array,
+        scales: Mapping[str, float],
+        numbers: Any,
+        plan: Plan,
     ) -> CovariateFit:
-        if self.k is not None:
+        if self.k is None:
+            found = maximize_variants(self.family, history, weights, scales)
+            notes = tuple(f"k = {k} did not converge and was passed over." for k in found.failed)
+            fit = CovariateFit(None, found.estimate, notes, found.number)
+        if plan.bayesian:
+            number = fit.variant if self.k is None else self.k
+            family = self.family.variant(number)
+            fit = fit_posterior(family, history, weights, scales, plan)._replace(variant=number)
+            if self.k is None:
+                said = f"k = {number} was chosen by maximum likelihood and then taken as known."
+                fit = fit._replace(notes=(said, *notes, *fit.notes))
+        elif self.k is not None:
             estimate = maximize(self.family.variant(self.k), history, weights, scales)
-            return CovariateFit(None, estimate, (), self.k)
-        fit = maximize_variants(self.family, history, weights, scales)
-        notes = tuple(f"k = {k} did not converge and was passed over." for k in fit.failed)
-        return CovariateFit(None, fit.estimate, notes, fit.number)
+            fit = CovariateFit(None, estimate, (), self.k)
+        return fit
 
     def _found(self, fit: CovariateFit) -> dict[str, Any]:
         return {"k": fit.variant, "k_estimated": self.k is None}
@@ -315,38 +367,47 @@ def remarks_of(family: Any, estimate: Estimate, history: Any, weights: Array) ->
     return tuple(getattr(family, "remarks", lambda *_: ())(base, history, weights))
 
 
+def remarks_on_end(family: Any, fit: CovariateFit, stacklevel: int) -> tuple[str, ...]:
+    """What is wrong with how a fit has ended, if anything; said as a warning too."""
+    end = fit.estimate.convergence
+    if end.boundary is None and (fit.posterior is None or end.converged):
+        return ()
+    remark = f"{family.TITLE}: {end.message}."
+    category = BoundaryWarning if end.boundary is not None else ConvergenceWarning
+    warnings.warn(remark, category, stacklevel=stacklevel)
+    return (remark,)
+
+
 def assemble(
     cls: type[Fitted],
     family: Any,
     fit: CovariateFit,
     table: RFM | Contracts,
     n_customers: int,
-    draws: int,
-    seed: int,
+    plan: Plan,
     remarks: tuple[str, ...],
     options: dict[str, Any],
 ) -> Fitted:
     """What `fit` returns; a limit that the fit ran to is the first remark, and a warning."""
-    estimate, convergence = fit.estimate, fit.estimate.convergence
-    remarks = (*fit.notes, *remarks)
-    if convergence.boundary is not None:
-        remarks = (f"{family.TITLE}: {convergence.message}.", *remarks)
-        warnings.warn(remarks[0], BoundaryWarning, stacklevel=3)
+    estimate, posterior = fit.estimate, fit.posterior
+    remarks = (*remarks_on_end(family, fit, stacklevel=4), *fit.notes, *remarks)
     return cls(
         family=family,
         estimates=estimate.parameters,
         log_covariance=estimate.log_covariance,
         determined=estimate.determined,
-        draws=parameter_draws(estimate, draws, seed),
+        draws=plan.draws_of(estimate, posterior),
         log_likelihood=estimate.log_likelihood,
         n_customers=n_customers,
         time_unit=table.time_unit,
         observation_period_end=table.as_of,
         fingerprint=table.fingerprint,
-        convergence=convergence,
+        convergence=estimate.convergence,
+        method=plan.method,
         notes=remarks,
         options=options,
         design=fit.design,
+        posterior=posterior,
     )
 
 

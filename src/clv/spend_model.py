@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 
 from clv.errors import DataError, FitError
 from clv.fitted import FittedSpend, spend_columns
 from clv.inference.covariates import CovariateFit
+from clv.inference.plan import Plan, Sampling
 from clv.inference.pooled import pooled_estimate
 from clv.model import Method, Model, assemble, remarks_of
 from clv.numerics.histories import SpendHistory
@@ -46,7 +47,14 @@ class SpendModel(Model):
         return given | ({"covariates": list(self.covariates)} if self.covariates else {})
 
     def fit(
-        self, rfm: RFM, *, method: Method = "mle", draws: int = 400, seed: int = 0
+        self,
+        rfm: RFM,
+        *,
+        method: Method = "mle",
+        draws: int | None = None,
+        seed: int = 0,
+        priors: Mapping[str, Any] | None = None,
+        **sampling: Unpack[Sampling],
     ) -> FittedSpend:
         """Fit to the mean purchase values of a table.
 
@@ -60,6 +68,7 @@ class SpendModel(Model):
         FitError
             If fewer than two customers have a purchase that counts.
         """
+        plan = Plan.of(method, draws, seed, priors, sampling)
         self._check(rfm, method)
         family = self.family
         count, mean = spend_columns(rfm, self.purchases)
@@ -78,13 +87,13 @@ class SpendModel(Model):
         history = SpendHistory(count[usable], mean[usable])
         weights = np.ones(len(history.purchases))
         pooled = dot(history.purchases, history.mean_value) / float(history.purchases.sum())
-        if len(usable) < FEWEST_BUYERS and hasattr(family, "pooled"):
+        if not plan.bayesian and len(usable) < FEWEST_BUYERS and hasattr(family, "pooled"):
             why = _too_few(len(usable), what, pooled, self.covariates)
             fit = CovariateFit(None, pooled_estimate(family, history, weights, why=why), ())
             remarks: tuple[str, ...] = ()
         else:
             numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
-            fit = self._maximize(rfm, history, weights, {"money": pooled}, numbers)
+            fit = self._estimate(rfm, history, weights, {"money": pooled}, numbers, plan)
             remarks = (
                 *_levels_without(rfm, fit, what),
                 *remarks_of(family, fit.estimate, history, weights),
@@ -100,7 +109,7 @@ class SpendModel(Model):
         options = {"purchases": self.purchases, "pooled_mean": pooled}
         return cast(
             FittedSpend,
-            assemble(FittedSpend, family, fit, rfm, len(weights), draws, seed, remarks, options),
+            assemble(FittedSpend, family, fit, rfm, len(weights), plan, remarks, options),
         )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from clv.families import _contracts
 from clv.families._protocol import Parameter
+from clv.families._quantities import shares, single
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import ContractHistory
 from clv.numerics.special import log_beta_ratio
@@ -32,6 +33,22 @@ PARAMETERS = {
     "beta": Parameter("shape of the churn probability at the first renewal (renewed)"),
     "c": Parameter("power of time: above 1 each customer's risk rises, below 1 it falls"),
 }
+QUANTITIES = (
+    shares(
+        "alpha",
+        "beta",
+        share="churn_share",
+        concentration="churn_concentration",
+        what="churn at the first renewal",
+        also="churn",
+    ),
+    single(
+        "c",
+        "power of time: above 1 each customer's risk rises, below 1 it falls",
+        sigma=0.75,
+        rules_out="powers below .23 or above 4.3",
+    ),
+)
 
 
 class Parameters(NamedTuple):

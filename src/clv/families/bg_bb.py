@@ -29,6 +29,7 @@ import numpy as np
 from clv.families import _limits
 from clv.families._limits import EXTREME
 from clv.families._protocol import Parameter, Paths
+from clv.families._quantities import shares
 from clv.numerics import jets, opportunities
 from clv.numerics.backend import Array, Backend
 from clv.numerics.compress import compress
@@ -46,6 +47,24 @@ PARAMETERS = {
     "gamma": Parameter("shape of the dropout probability (dropouts)"),
     "delta": Parameter("shape of the dropout probability (survivals)"),
 }
+QUANTITIES = (
+    shares(
+        "alpha",
+        "beta",
+        share="purchase_share",
+        concentration="purchase_concentration",
+        what="a purchase at an opportunity",
+        also="purchase",
+    ),
+    shares(
+        "gamma",
+        "delta",
+        share="dropout_share",
+        concentration="dropout_concentration",
+        what="dropout at an opportunity",
+        also="dropout",
+    ),
+)
 
 
 class Parameters(NamedTuple):

@@ -35,6 +35,7 @@ from clv.families._erlang_geometric import (
 )
 from clv.families._erlang_sums import log_likelihood_derivatives
 from clv.families._protocol import Parameter
+from clv.families._quantities import DROPOUT, rates
 from clv.numerics.backend import Array, Backend
 
 NAME = "bg_cnbd_k"
@@ -48,6 +49,16 @@ PARAMETERS = {
     "a": Parameter("first shape of the dropout probabilities (mean a / (a + b))"),
     "b": Parameter("second shape of the dropout probabilities"),
 }
+QUANTITIES = (
+    rates(
+        "r",
+        "alpha",
+        interval="stage_interval",
+        spread="purchase_spread",
+        what="stages of an interval between purchases",
+    ),
+    DROPOUT,
+)
 
 
 def variant(number: int) -> core.Variant:

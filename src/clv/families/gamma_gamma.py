@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from clv.families._limits import EXTREME
 from clv.families._protocol import Moves, Parameter
+from clv.families._quantities import Block, Quantity
 from clv.numerics.backend import Array, Backend, log_beta
 from clv.numerics.histories import SpendHistory
 from clv.numerics.special import digamma_rising, trigamma, trigamma_rising
@@ -31,6 +32,37 @@ PARAMETERS = {
     "q": Parameter("shape of the customers' spending levels"),
     "v": Parameter("scale of the values: the higher, the more is spent", unit="money"),
 }
+QUANTITIES = (
+    Block(
+        ("p", "q", "v"),
+        (
+            Quantity(
+                "typical_spend",
+                "value of a purchase of a customer whose level is the mean one, p v / q; finite "
+                "also where the mean of the population is not",
+                ("LogNormal", {"mu": 0.0, "sigma": 1.5}),
+                "less than 1/19 of the observed mean value, or more than 19 times it",
+                {"p": 1.0, "v": 1.0, "q": -1.0},
+                "money",
+            ),
+            Quantity(
+                "purchase_value_spread",
+                "how much the purchases of one customer differ: standard deviation over mean, "
+                "1 / sqrt(p)",
+                ("LogNormal", {"mu": -0.5, "sigma": 1.0}),
+                "purchases that are all but equal (below .085) or wild (above 4.3)",
+                {"p": -0.5},
+            ),
+            Quantity(
+                "customer_value_spread",
+                "how much customers differ in their level, 1 / sqrt(q)",
+                ("LogNormal", {"mu": -0.5, "sigma": 1.0}),
+                "customers who are all but alike (below .085), and q below .054",
+                {"q": -0.5},
+            ),
+        ),
+    ),
+)
 
 #: v alone: as values are v times a variable that p and q describe, every value of a customer is
 #: multiplied by the same factor. People with other covariates spend more or less, and vary

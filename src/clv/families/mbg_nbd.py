@@ -27,6 +27,7 @@ from clv.families._beta_geometric import (
     time_scale,
 )
 from clv.families._protocol import Parameter
+from clv.families._quantities import DROPOUT, PURCHASES
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import PurchaseHistory
 
@@ -42,6 +43,7 @@ PARAMETERS = {
     "a": Parameter("first shape of the dropout probabilities (mean a / (a + b))"),
     "b": Parameter("second shape of the dropout probabilities"),
 }
+QUANTITIES = (PURCHASES, DROPOUT)
 
 
 def log_likelihood(parameters: Parameters, history: PurchaseHistory, xp: Backend) -> Any:

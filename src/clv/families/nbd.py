@@ -14,6 +14,7 @@ import numpy as np
 
 from clv.families import _limits
 from clv.families._protocol import Parameter, Paths
+from clv.families._quantities import PURCHASES
 from clv.numerics import jets, special
 from clv.numerics.backend import Array, Backend
 from clv.numerics.compress import compress
@@ -29,6 +30,7 @@ PARAMETERS = {
     "r": Parameter("shape of the purchase rates across customers"),
     "alpha": Parameter("rate of the purchase rates across customers", unit="time"),
 }
+QUANTITIES = (PURCHASES,)
 
 
 class Parameters(NamedTuple):

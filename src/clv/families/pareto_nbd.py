@@ -26,6 +26,7 @@ import numpy as np
 from clv.families import _limits
 from clv.families._limits import EXTREME
 from clv.families._protocol import Moves, Parameter, Paths
+from clv.families._quantities import PURCHASES, rates
 from clv.numerics import pareto, pareto_rows, pareto_sums
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import PurchaseHistory
@@ -43,6 +44,10 @@ PARAMETERS = {
     "s": Parameter("shape of the death rates across customers"),
     "beta": Parameter("rate of the death rates across customers", unit="time"),
 }
+QUANTITIES = (
+    PURCHASES,
+    rates("s", "beta", interval="lifetime", spread="lifetime_spread", what="deaths, a lifetime,"),
+)
 
 #: Fader & Hardie (2007), sections 2 and 3.
 COVARIATES = {

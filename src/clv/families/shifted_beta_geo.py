@@ -20,6 +20,7 @@ import numpy as np
 
 from clv.families import _contracts
 from clv.families._protocol import Parameter
+from clv.families._quantities import shares
 from clv.numerics import opportunities
 from clv.numerics.backend import Array, Backend
 from clv.numerics.histories import ContractHistory
@@ -32,6 +33,16 @@ PARAMETERS = {
     "alpha": Parameter("shape of the churn probability (churned)"),
     "beta": Parameter("shape of the churn probability (renewed)"),
 }
+QUANTITIES = (
+    shares(
+        "alpha",
+        "beta",
+        share="churn_share",
+        concentration="churn_concentration",
+        what="churn at a renewal",
+        also="churn",
+    ),
+)
 
 
 class Parameters(NamedTuple):

@@ -19,9 +19,13 @@ import numpy.typing as npt
 from clv.errors import DataError, MissingColumnError, UnitMismatchError
 from clv.inference.design import Column, Design
 from clv.inference.maximum_likelihood import Convergence
+from clv.inference.posterior import Posterior
 from clv.numerics.backend import Array
 from clv.tables.rfm import RFM
 from clv.units import TimeUnit
+
+#: Methods whose draws are the fit: expectations are averaged over them.
+_AVERAGED = ("laplace", "mcmc")
 
 #: Covariates move no customer's parameter by more than this factor, as a log, in predictions.
 FARTHEST = 30.0
@@ -61,6 +65,8 @@ class Fitted:
         What the model was told beyond the table.
     design
         How covariates enter; None for a model without.
+    posterior
+        All draws of a Bayesian fit, with their priors and diagnostics; None for others.
     """
 
     family: Any
@@ -78,6 +84,7 @@ class Fitted:
     notes: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     design: Design | None = None
+    posterior: Posterior | None = None
 
     form: ClassVar[str] = ""  #: tells fits of one family apart that predict in different ways
 
@@ -307,7 +314,7 @@ class Fitted:
 
     def points(self) -> Array:
         """Parameter values that an expectation is averaged over: one for a plug-in estimate."""
-        return self.draws if self.method == "mcmc" else self.estimates[None, :]
+        return self.draws if self.method in _AVERAGED else self.estimates[None, :]
 
     def average(self, function: Callable[[Any], Array], matrix: Array | None = None) -> Array:
         """Mean over the parameter values, one at a time: memory does not grow with draws."""

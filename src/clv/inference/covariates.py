@@ -8,7 +8,7 @@ every parameter is linear in them. So the search is Newton's with exact derivati
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from clv.inference.maximum_likelihood import Estimate, judge, maximize, search
 from clv.numerics import jets
 from clv.numerics.backend import Array
 from clv.numerics.sums import blocks
+
+if TYPE_CHECKING:
+    from clv.inference.posterior import Posterior
 
 #: Rows at a time: derivatives stay in the cache.
 BLOCK = 4_096
@@ -40,6 +43,7 @@ class CovariateFit(NamedTuple):
     estimate: Estimate
     notes: tuple[str, ...]
     variant: int | None = None  #: of a family that has several
+    posterior: Posterior | None = None  #: of a Bayesian fit
 
 
 def maximize_with_covariates(
@@ -68,8 +72,7 @@ def maximize_with_covariates(
     ConvergenceError
         If no maximum was found and no boundary explains it.
     """
-    moves = {group: family.COVARIATES[group].parameters for group in groups}
-    design, matrix = learn(tuple(family.PARAMETERS), moves, groups, columns, weights)
+    design, matrix = design_of(family, columns, groups, weights)
     plain = maximize(family, history, weights, scales)
     notes = design_notes(design)
     if not design.coefficients:
@@ -94,6 +97,17 @@ def maximize_with_covariates(
         starts=len(points),
     )
     return CovariateFit(design, estimate, (*notes, *_far_from_zero(design, estimate)))
+
+
+def design_of(
+    family: Any,
+    columns: Mapping[str, Column],
+    groups: Mapping[str, Sequence[str]],
+    weights: Array,
+) -> tuple[Design, Array]:
+    """The design of a family's covariates and the matrix of these rows; see `design.learn`."""
+    moves = {group: family.COVARIATES[group].parameters for group in groups}
+    return learn(tuple(family.PARAMETERS), moves, groups, columns, weights)
 
 
 def _far_from_zero(design: Design, estimate: Estimate) -> tuple[str, ...]:

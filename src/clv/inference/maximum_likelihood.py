@@ -97,7 +97,7 @@ def maximize(
         If no maximum was found and no boundary explains why.
     """
     units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
-    objective = _objective(family, history, weights, units)
+    objective = objective_of(family, history, weights, units)
     points = _starting_points(len(units))
     if near is not None:
         points = [np.clip(np.log(near / units), -WALL, WALL), points[0]]
@@ -107,7 +107,7 @@ def maximize(
     for size, kept in SUBSAMPLES:
         if len(weights) > 2 * size:
             every = slice(0, None, len(weights) // size)
-            rough = _objective(family, history.take(every), weights[every], units)
+            rough = objective_of(family, history.take(every), weights[every], units)
             points = _apart(_minima(rough, points, tolerance=1e-2))[:kept]
     best = search(objective, points)
     parameters = np.exp(best.point)
@@ -127,7 +127,7 @@ def evaluate(family: Any, history: Any, weights: Array, parameters: Array) -> Es
 
     Parameters are as in `maximize`; ``convergence.decrement`` says how far from it they are.
     """
-    value, slope, curvature = _objective(family, history, weights, parameters)(
+    value, slope, curvature = objective_of(family, history, weights, parameters)(
         np.zeros(len(parameters))
     )
     covariance, determined = _covariance(curvature)
@@ -149,7 +149,7 @@ def evaluate(family: Any, history: Any, weights: Array, parameters: Array) -> Es
     )
 
 
-def _objective(
+def objective_of(
     family: Any, history: Any, weights: Array, units: Array
 ) -> Callable[[Array], tuple[float, Array, Array]]:
     """The negative log-likelihood and its derivatives in the logs of the scaled parameters."""

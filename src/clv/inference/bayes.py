@@ -1,0 +1,169 @@
+"""Bayesian fits: the mode, an importance sample around it, or Markov chains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clv.inference.coordinates import Coordinates, coordinates_of
+from clv.inference.covariates import CovariateFit, design_notes, design_of
+from clv.inference.design import Column
+from clv.inference.laplace import Mode, find_mode, importance_sample, normal_draws
+from clv.inference.maximum_likelihood import Convergence, Estimate
+from clv.inference.plan import Plan
+from clv.inference.posterior import Posterior
+from clv.inference.target import Likelihood, Target
+from clv.numerics.backend import Array
+
+
+def fit_posterior(
+    family: Any,
+    history: Any,
+    weights: Array,
+    scales: Mapping[str, float],
+    plan: Plan,
+    columns: Mapping[str, Column] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> CovariateFit:
+    """Fit a family by a Bayesian method.
+
+    Parameters
+    ----------
+    family
+        A module of `clv.families`, or a variant of one.
+    history, weights, scales
+        As in `maximum_likelihood.maximize`; scales are the units of default priors.
+    plan
+        Method, priors, seed and how chains are run.
+    columns, groups
+        Covariates, as in `covariates.maximize_with_covariates`; none by default.
+
+    Returns
+    -------
+    CovariateFit
+        With a posterior; the estimate is its mode ("map"), or the medians of its draws.
+
+    Raises
+    ------
+    ConvergenceError
+        If there is no mode: improper priors, and data that leave something open.
+    """
+    notes: tuple[str, ...] = ()
+    if not groups:
+        likelihood = Likelihood(family, history, weights)
+    else:
+        design, matrix = design_of(family, columns or {}, groups, weights)
+        likelihood = Likelihood(family, history, weights, design, matrix)
+        notes = design_notes(design)
+    estimate, posterior = explore(likelihood, scales, plan)
+    return CovariateFit(likelihood.design, estimate, notes, posterior=posterior)
+
+
+def explore(
+    likelihood: Likelihood, scales: Mapping[str, float], plan: Plan
+) -> tuple[Estimate, Posterior]:
+    """The posterior of a likelihood under the priors of a plan, and what to report of it."""
+    design = likelihood.design
+    labels = () if design is None else tuple(c.label for c in design.coefficients)
+    coordinates = coordinates_of(likelihood.family, scales, plan.priors, labels)
+    target = Target(likelihood, coordinates)
+    mode = find_mode(target, starts_of(coordinates, scales))
+    rng = np.random.default_rng(plan.seed)
+    shared: dict[str, Any] = {
+        "names": coordinates.estimates,
+        "stated": coordinates.stated,
+        "seed": plan.seed,
+        "observed": likelihood,
+    }
+    if plan.method == "map":
+        points = normal_draws(mode, plan.draws, rng)
+        posterior = Posterior("map", samples=_chain(target, points), **shared)
+        return _estimate(target, mode, posterior, mode.point), posterior
+    if plan.method == "laplace":
+        sample = importance_sample(target, mode, draws=plan.draws, rng=rng)
+        posterior = Posterior(
+            "laplace",
+            samples=_chain(target, sample.points),
+            k_hat=sample.k_hat,
+            effective=sample.effective,
+            sampler="importance sampling from a Student-t(5) around the mode",
+            **shared,
+        )
+        return _estimate(target, mode, posterior), posterior
+    from clv.inference import mcmc
+
+    drawn = mcmc.sample(target, mode, seed=plan.seed, how=plan.chains)
+    samples = coordinates.estimates_at(drawn.points)
+    posterior = Posterior(
+        "mcmc",
+        samples=samples,
+        statistics=drawn.statistics,
+        sampler=drawn.sampler,
+        draws_wanted=plan.chains.samples,
+        diagnostics=mcmc.diagnose(coordinates.estimates, samples, drawn.statistics),
+        **shared,
+    )
+    return _estimate(target, mode, posterior), posterior
+
+
+def starts_of(coordinates: Coordinates, scales: Mapping[str, float]) -> list[Array]:
+    """Where the search for the mode begins: the middle of the priors, and beside it."""
+    rng = np.random.default_rng(7)
+    typical = scales.get("time", scales.get("money", 1.0))
+    middle = np.empty(len(coordinates.stated))
+    for i, stated in enumerate(coordinates.stated):
+        prior = stated.prior
+        if prior.proper:
+            middle[i] = np.median(prior.coordinate(prior.sample(rng, 501)))
+        else:
+            middle[i] = 0.0 if prior.lower < 0 else np.log(typical) * (stated.name in _SCALED)
+    return [middle, *(middle + rng.choice([-1.5, 1.5], len(middle)) for _ in range(2))]
+
+
+#: Parameters of the papers that have a unit: where the search begins if their prior is flat.
+_SCALED = ("alpha", "beta", "v")
+
+
+def _chain(target: Target, points: Array) -> Array:
+    return target.coordinates.estimates_at(points)[None]
+
+
+def _estimate(
+    target: Target, mode: Mode, posterior: Posterior, point: Array | None = None
+) -> Estimate:
+    """Medians of the draws, or a given point; and what the record of convergence says."""
+    logs = np.log(posterior.points)
+    if point is None:
+        center = np.median(logs, axis=0)
+        covariance = np.atleast_2d(np.cov(logs.T))
+    else:
+        center, features = target.coordinates.log_estimates(point)
+        jacobian = np.zeros((len(center), target.size))
+        for j, ((i, _), feature) in enumerate(
+            zip(target.coordinates.features, features, strict=True)
+        ):
+            jacobian[:, i] += target.coordinates.matrix[:, j] * feature.slope
+        covariance = jacobian @ mode.covariance @ jacobian.T
+    problems = posterior.problems()
+    message = posterior.sentence()
+    if problems:
+        message = f"not to be trusted ({'; '.join(problems)}); {message}"
+    customers = float(target.likelihood.weights.sum())
+    value = float(target.likelihood.values(center[:, None])[0])
+    return Estimate(
+        np.exp(center),
+        covariance,
+        np.ones(len(center), dtype=np.bool_),
+        value,
+        Convergence(
+            not problems,
+            None,
+            message,
+            mode.gradient_norm / customers,
+            mode.decrement,
+            mode.evaluations,
+            1,
+        ),
+    )
