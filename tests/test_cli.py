@@ -265,6 +265,28 @@ def test_a_full_disk_is_one_line(monkeypatch: Any, run: Run, orders: Path, tmp_p
 # --- clv forecast --------------------------------------------------------------------------------
 
 
+def test_within_a_given_memory_the_forecast_is_the_same(
+    run: Run, orders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clv.tables._memory.BYTES_PER_CUSTOMER", 10**7)
+    call = ("forecast", orders, *COLUMNS, *LAST, "--json")
+    plain, parts = tmp_path / "plain.parquet", tmp_path / "parts.parquet"
+    one = record(run(*call, "--output", plain))
+    other = record(run(*call, "--output", parts, "--memory", "500MB"))
+    assert pq.ParquetFile(parts).num_row_groups > pq.ParquetFile(plain).num_row_groups == 1
+    assert pq.read_schema(parts) == pq.read_schema(plain)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(plain), pd.read_parquet(parts), check_exact=False, rtol=1e-8, atol=1e-9
+    )
+    assert other["table"] == one["table"]
+    assert other["notes"] == one["notes"]
+    for name, value in one["forecast"].items():
+        if isinstance(value, float):
+            assert other["forecast"][name] == pytest.approx(value, rel=1e-8)
+    assert "worth most" in run(*call[:-1], "--memory", "1GB").stdout.lower()
+    assert "--memory" in run(*call, "--memory", "many", code=2).stderr
+
+
 def test_forecast_is_what_the_package_computes(run: Run, orders: Path, tmp_path: Path) -> None:
     out, models = tmp_path / "f.parquet", tmp_path / "models"
     result = run(

@@ -116,12 +116,27 @@ def write_table(frame: Any, path: Path) -> int:
     DataError
         If the table does not fit into the format.
     """
-    table, ending, marked = as_arrow(frame), path.suffix.lower(), 0
-    if ending == ".csv":
-        table, marked = without_formulas(table)
+    ending, marked = path.suffix.lower(), 0
+
+    def tables() -> Iterator[pa.Table]:
+        nonlocal marked
+        for table in in_parts(frame):
+            if ending == ".csv":
+                table, count = without_formulas(table)
+                marked += count
+            yield table
+
     with beside(path) as scratch:
-        WRITERS[ending](table, scratch)
+        WRITERS[ending](tables(), scratch)
     return marked
+
+
+def in_parts(frame: Any) -> Iterator[pa.Table]:
+    """A table of any engine as Arrow tables, at least one: several where it is not in memory."""
+    if getattr(frame, "in_memory", True):
+        return iter([as_arrow(frame)])
+    tables: Iterator[pa.Table] = frame.tables()
+    return tables
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -315,10 +330,13 @@ def _cell_writer(sheet: Any, kind: Any, day: Any, pa: Any) -> Callable[..., Any]
     return date if timed or pa.types.is_date(kind) else text
 
 
-def _writer(sink: Sink) -> Callable[[Any, Path], None]:
-    def write(table: pa.Table, path: Path) -> None:
-        with sink(path, table.schema) as out:
-            out(table)
+def _writer(sink: Sink) -> Callable[[Iterator[Any], Path], None]:
+    def write(tables: Iterator[pa.Table], path: Path) -> None:
+        first = next(tables)
+        with sink(path, first.schema) as out:
+            out(first)
+            for table in tables:
+                out(table)
 
     return write
 
@@ -330,5 +348,5 @@ SINKS: dict[str, Sink] = {
     ".jsonl": jsonl_sink,
 }
 
-#: What `write_table` calls for each ending.
+#: What `write_table` calls for each ending, with one table or more.
 WRITERS = {ending: _writer(sink) for ending, sink in SINKS.items()}

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from clv.calibration import AS_EXPECTED, Calibration, clock_of
-from clv.errors import DataError, InfiniteValueError
+from clv.errors import DataError
 from clv.fitted import FittedPurchases, FittedSpend, Stacked
-from clv.history import historical_value, total_margin
 from clv.numerics.backend import Array
-from clv.predictive import Predictions, expected, predictive
-from clv.predictive_whole import predictive_whole
+from clv.scoring import IntervalKind, Question, score
+from clv.scoring_parts import score_in_parts
 from clv.tables._frame import Table
+from clv.tables.large import Large, LargeRFM
 from clv.tables.rfm import RFM
-from clv.totals import Total, forecast_totals, widened
-from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, discount_rate_per_unit, parse_horizon
-
-IntervalKind = Literal["predictive", "expected"]
-
-#: Quantiles of the date of the next purchase.
-_NEXT_PURCHASE = (0.1, 0.5, 0.9)
+from clv.totals import Total, totals_of, widened
+from clv.units import discount_rate_per_unit, parse_horizon
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -133,7 +127,8 @@ def forecast(
     Returns
     -------
     Forecast
-        Rows in the order of the table, in its engine, with columns
+        Rows in the order of the table, in its engine, and where the table keeps its own (on disk
+        if the transactions were read with ``memory=``), with columns
 
         ``customer_id``
         ``probability_alive``
@@ -194,172 +189,71 @@ def forecast(
     if interval_kind not in ("predictive", "expected"):
         raise DataError(f"interval_kind must be 'predictive' or 'expected', not {interval_kind!r}")
     unit = rfm.time_unit
-    delta = discount_rate_per_unit(discount_rate, unit)
-    t = math.inf if horizon is None else parse_horizon(horizon, unit)
-    margin, yearly_cost = (
-        _per_customer(rfm, name, value)
-        for name, value in (("margin", margin), ("cost_to_serve_rate", cost_to_serve_rate))
+    if not rfm.in_memory and (
+        np.ndim(margin)
+        or np.ndim(cost_to_serve_rate)
+        or not (customers is None and calibration is None)
+        or isinstance(purchases, Stacked)
+    ):
+        rfm = rfm.collect()  # nothing that looks at all customers together goes part by part
+    question = Question(
+        purchases=purchases,
+        spend=spend,
+        horizon=horizon,
+        t=math.inf if horizon is None else parse_horizon(horizon, unit),
+        discount_rate=discount_rate,
+        delta=discount_rate_per_unit(discount_rate, unit),
+        margin=_per_customer(rfm, "margin", margin),
+        yearly_cost=_per_customer(rfm, "cost_to_serve_rate", cost_to_serve_rate),
+        customers=customers,
+        interval=interval,
+        interval_kind=interval_kind,
+        next_purchase_limit=next_purchase_limit,
+        draws=draws,
+        seed=seed,
     )
-    notes = [*purchases.notes, *spend.notes]
-    clock = AS_EXPECTED
+    notes: list[str] = []
     if calibration is not None:
         if interval_kind != "predictive":
             raise DataError("a calibration is of what will happen: use predictive intervals")
-        clock = clock_of(calibration, purchases, rfm, t, discount_rate, seed)
-        notes += [calibration.sentence(), *calibration.remarks(t, unit)]
-    # where time runs at twice the speed, twice the time passes before the end
-    ahead, rate = t * clock.speed, clock.rate(discount_rate)
-    until = None if horizon is None else ahead
-
-    family = purchases.family
-    discounter = purchases.discounter(until, rate)
-    level = spend.expected_spend(rfm) * clock.spend
-    # one pass for all that is P(alive) times a function of the state
-    wanted: dict[str, Callable[[Any], Array]] = {
-        "discounted_expected_purchases": discounter,
-        "some_purchase_ever": lambda s: 1.0 - family.no_purchase_probability(s, math.inf),
-    }
-    if horizon is not None:
-        wanted["survival"] = lambda s: family.survival(s, ahead)
-        wanted["some_purchase"] = lambda s: 1.0 - family.no_purchase_probability(s, ahead)
-        wanted["expected_purchases"] = lambda s: family.expected_purchases(s, ahead)
-    if np.any(yearly_cost):
-        wanted["lifetime"] = purchases.lifetime_discounter(until, rate)
-    alive, *products = purchases.of_living(rfm, *wanted.values(), with_alive=True)
-    found = dict(zip(wanted, products, strict=True))
-    if np.isnan(found["some_purchase_ever"]).any():
-        notes.append(
-            "The covariates are not known for ever: probability_never_again is missing, and so "
-            "are dates of a next purchase beyond what they reach."
-        )
-    if horizon is None:
-        found["survival"] = np.zeros(len(rfm))
-        found["expected_purchases"] = _purchases_ever(purchases, rfm, notes)
-    discounted = found["discounted_expected_purchases"]
-    cost: Array | float = 0.0
-    if "lifetime" in found:
-        cost = yearly_cost * (DAYS_PER_UNIT[unit] / DAYS_PER_YEAR) * found["lifetime"]
-        cost = cost / clock.speed
-    # columns are large: they are worked on in place where nobody else has them
-    never_again = _complement(found["some_purchase_ever"])
-    no_purchase = never_again if horizon is None else _complement(found["some_purchase"])
-    residual = discounted * level
-    residual *= margin
-    residual -= cost
-    historical = _historical(rfm, margin, customers, notes)
-
-    columns: dict[str, Any] = {
-        "customer_id": rfm.data["customer_id"],
-        "probability_alive": alive,
-        "survival": found["survival"],
-        "churn_probability": 1.0 - found["survival"],
-        "expected_purchases": found["expected_purchases"],
-        "discounted_expected_purchases": discounted,
-        "expected_spend": level,
-        "residual_value": residual,
-        "historical_value": historical,
-        "lifetime_value": historical + residual,
-        "probability_no_purchase": no_purchase,
-        "probability_never_again": never_again,
-    }
+        clock = clock_of(calibration, purchases, rfm, question.t, discount_rate, seed)
+        notes += [calibration.sentence(), *calibration.remarks(question.t, unit)]
+        question = replace(question, clock=clock, is_calibrated=True)
+    if isinstance(rfm, LargeRFM):
+        rows, scores = score_in_parts(rfm, question)
+        form: type[Forecast] = LargeForecast
+        fields = Large.kept(rows, rfm.engine)
+    else:
+        scores = score(rfm, question)
+        form, fields = Forecast, Table.parts(scores.columns, like=rfm)
     totals: tuple[Total, ...] = ()
     before: tuple[Total, ...] = ()
-    if interval is not None:
-        if interval_kind == "predictive":
-            settings: dict[str, Any] = {
-                "horizon": _finite_or_discounted(t, delta),
-                "delta": delta,
-                "interval": interval,
-                "draws": draws,
-                "seed": seed,
-            }
-            ends = (
-                predictive_whole(rfm, purchases, spend, clock=clock, **settings)
-                if isinstance(purchases, Stacked) or calibration is not None
-                else predictive(rfm, purchases, spend, alive=alive, **settings)
-            )
-        else:
-            ends = expected(
-                rfm,
-                purchases,
-                spend,
-                count=wanted.get("expected_purchases"),
-                discounted=discounter,
-                interval=interval,
-            )
-        columns |= _interval_columns(ends, margin, cost, historical, horizon is None)
-        totals = forecast_totals(
-            rfm,
-            purchases,
-            spend,
-            {
-                name: wanted[name]
-                for name in ("expected_purchases", "discounted_expected_purchases")
-                if name in wanted
-            },
-            margin=margin * clock.spend,
-            residual=residual,
-            variances=ends.per_unit(clock.spend) if interval_kind == "predictive" else None,
-            interval=interval,
-        )
+    if interval is not None and scores.sums is not None:
+        totals = totals_of(scores.sums, purchases, spend, interval)
         if calibration is not None:
             totals = widened(totals, calibration)
-            before = forecast(
-                rfm,
-                purchases,
-                spend,
-                horizon=horizon,
-                discount_rate=discount_rate,
-                margin=margin,
-                cost_to_serve_rate=yearly_cost,
-                interval=interval,
-                draws=draws,
-                seed=seed,
-            ).totals
-    columns |= _next_purchase_dates(purchases, rfm, next_purchase_limit, notes, clock.speed)
-    return Forecast(
-        **Table.parts({name: columns[name] for name in _ORDER if name in columns}, like=rfm),
+            as_expected = score(rfm, replace(question, clock=AS_EXPECTED, is_calibrated=False))
+            assert as_expected.sums is not None
+            before = totals_of(as_expected.sums, purchases, spend, interval)
+    own = [*purchases.notes, *spend.notes]
+    return form(
+        **fields,
         as_of=rfm.as_of,
         time_unit=unit,
-        horizon=None if horizon is None else t,
+        horizon=None if horizon is None else question.t,
         discount_rate=discount_rate,
         interval=interval,
         interval_kind=interval_kind,
         totals=totals,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys([*own, *notes, *scores.notes])),
         calibration=calibration,
         before=before,
     )
 
 
-_ORDER = (
-    "customer_id",
-    "probability_alive",
-    "survival",
-    "churn_probability",
-    "expected_purchases",
-    "purchases_low",
-    "purchases_high",
-    "discounted_expected_purchases",
-    "expected_spend",
-    "residual_value",
-    "residual_value_low",
-    "residual_value_high",
-    "historical_value",
-    "lifetime_value",
-    "lifetime_value_low",
-    "lifetime_value_high",
-    "probability_no_purchase",
-    "probability_never_again",
-    "next_purchase_p10",
-    "next_purchase_p50",
-    "next_purchase_p90",
-)
-
-
-def _complement(share: Array) -> Array:
-    """1 - share, in place."""
-    return np.subtract(1.0, share, out=share)
+@dataclass(frozen=True, repr=False, eq=False)
+class LargeForecast(Large, Forecast):
+    """A `Forecast` whose rows are elsewhere: where those of the table are."""
 
 
 def _per_customer(rfm: RFM, name: str, value: float | Array) -> Array:
@@ -372,79 +266,3 @@ def _per_customer(rfm: RFM, name: str, value: float | Array) -> Array:
     if not np.isfinite(array).all():
         raise DataError(f"{name} must be finite")
     return array
-
-
-def _finite_or_discounted(t: float, delta: float) -> float:
-    if math.isinf(t) and delta == 0:
-        raise InfiniteValueError(
-            "predictive intervals without horizon and without discounting would need futures "
-            "without end; give a horizon, a discount_rate above 0, or interval=None"
-        )
-    return t
-
-
-def _purchases_ever(purchases: FittedPurchases, rfm: RFM, notes: list[str]) -> Array:
-    """Expected purchases without end, missing where infinite."""
-    try:
-        return purchases.discounted_expected_purchases(rfm, None, 0.0)
-    except InfiniteValueError:
-        notes.append(
-            "Without a horizon the undiscounted number of purchases is infinite under these "
-            "parameters: expected_purchases is missing, discounted_expected_purchases is not."
-        )
-        return np.full(len(rfm), np.nan)
-
-
-def _historical(rfm: RFM, margin: Array, customers: Any, notes: list[str]) -> Array:
-    if "total_value" not in rfm.columns:
-        notes.append(
-            "The table has no total_value (value of all purchases, the first included): "
-            "historical_value and lifetime_value are missing."
-        )
-        return np.full(len(rfm), np.nan)
-    if customers is None:
-        return total_margin(rfm, margin)
-    history = historical_value(rfm, gross_margin=margin, customers=customers)
-    notes += history.notes
-    return np.asarray(history.array("net"))
-
-
-def _interval_columns(
-    ends: Predictions, margin: Array, cost: Array | float, historical: Array, perpetuity: bool
-) -> dict[str, Array]:
-    low, high = (end * margin - cost for end in ends.value.interval)
-    low, high = np.minimum(low, high), np.maximum(low, high)
-    columns = {
-        "residual_value_low": low,
-        "residual_value_high": high,
-        "lifetime_value_low": historical + low,
-        "lifetime_value_high": historical + high,
-    }
-    if not perpetuity:
-        low, high = ends.purchases.interval
-        whole = not np.isnan(ends.purchases.variance).any()  # predictive: counts
-        columns |= {
-            "purchases_low": low.astype(np.int64) if whole else low,
-            "purchases_high": high.astype(np.int64) if whole else high,
-        }
-    return columns
-
-
-def _next_purchase_dates(
-    purchases: FittedPurchases, rfm: RFM, limit: float | str, notes: list[str], speed: float
-) -> dict[str, Any]:
-    as_of = rfm.as_of
-    if as_of is None:
-        notes.append("The table has no observation_period_end: next purchase dates are missing.")
-        return {}
-    days_per_unit = DAYS_PER_UNIT[rfm.time_unit]
-    farthest = parse_horizon(limit, rfm.time_unit) * days_per_unit
-    times, row_of = purchases.next_purchase_quantiles_of_rows(rfm, _NEXT_PURCHASE)
-    columns = {}
-    for q, time in zip(_NEXT_PURCHASE, times, strict=True):
-        days = time / speed * days_per_unit
-        dates = np.full(len(days), np.datetime64("NaT", "D"))
-        known = np.flatnonzero(days <= farthest)
-        dates[known] = np.datetime64(as_of, "D") + np.ceil(days[known]).astype("timedelta64[D]")
-        columns[f"next_purchase_p{q * 100:.0f}"] = dates.take(row_of)
-    return columns

@@ -40,7 +40,7 @@ from clv.inference.plan import Plan, Sampling, check_method
 from clv.inference.time_varying import maximize_time_varying
 from clv.inference.variants import maximize_variants
 from clv.numerics.backend import Array
-from clv.numerics.compress import Compressed
+from clv.numerics.compress import Weighted
 from clv.numerics.histories import PurchaseHistory
 from clv.numerics.sums import dot
 from clv.tables.contracts import Contracts
@@ -226,7 +226,7 @@ class PurchaseModel(Model):
         family = self.family
         check_whole_times(family, rfm)
         static = () if varying else self.covariates
-        rows = rfm.distinct(*HISTORY_COLUMNS, *static)
+        rows = rfm.weighted(*HISTORY_COLUMNS, *static)
         known = len(HISTORY_COLUMNS)
         history = self._history(rfm, rows)
         if len(rfm) < 2:
@@ -281,7 +281,7 @@ class PurchaseModel(Model):
             )
         return found
 
-    def _history(self, rfm: RFM, rows: Compressed) -> Any:
+    def _history(self, rfm: RFM, rows: Weighted) -> Any:
         """What the likelihood looks at, per distinct row."""
         return PurchaseHistory(*rows.columns[: len(HISTORY_COLUMNS)])
 
@@ -312,9 +312,9 @@ class RegularPurchaseModel(PurchaseModel):
         """What the model was told, as its constructor takes it."""
         return {} if self.k is None else {"k": self.k}
 
-    def _history(self, rfm: RFM, rows: Compressed) -> Any:
+    def _history(self, rfm: RFM, rows: Weighted) -> Any:
         plain = super()._history(rfm, rows)
-        return plain if self.k == 1 else with_intervals(self.family.TITLE, plain, rfm, rows)
+        return plain if self.k == 1 else with_intervals(self.family.TITLE, plain, rfm)
 
     def _estimate(
         self,

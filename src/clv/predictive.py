@@ -19,7 +19,7 @@ each customer's own (it is exact for customers without repeat purchases).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,8 +27,8 @@ import numpy.typing as npt
 
 from clv.fitted import Fitted, FittedPurchases, FittedSpend, Rows
 from clv.numerics.backend import Array
-from clv.numerics.compress import compress
-from clv.numerics.histories import SpendHistory
+from clv.numerics.compress import compress, places
+from clv.numerics.histories import PurchaseHistory, SpendHistory
 from clv.tables.rfm import RFM
 
 Indices = npt.NDArray[np.signedinteger[Any]]
@@ -82,6 +82,7 @@ def predictive(
     interval: float,
     draws: int,
     seed: int,
+    known: Known | None = None,
 ) -> Predictions:
     """Predictive intervals of purchases and value.
 
@@ -103,6 +104,8 @@ def predictive(
         Futures per distinct state, lowered to `MIN_DRAWS` where states are many.
     seed
         Source of randomness; the same table and seed give the same intervals.
+    known
+        Futures that have been simulated already, of all customers where the table is a part.
 
     Returns
     -------
@@ -113,7 +116,7 @@ def predictive(
     ranks: list[npt.NDArray[np.int32]] = []
     result = Predictions(*(nothing_yet(len(rfm)) for _ in range(2)))
     for found in futures_of(
-        rfm, purchases, spend, horizon=horizon, delta=delta, draws=draws, seed=seed
+        rfm, purchases, spend, horizon=horizon, delta=delta, draws=draws, seed=seed, known=known
     ):
         ranks = ranks or [rank(q, alive, found.worth.shape[1]) for q in (tail, 1.0 - tail)]
         rows, local = found.rows, found.local
@@ -169,17 +172,75 @@ def futures_of(
     delta: float,
     draws: int,
     seed: int,
+    known: Known | None = None,
 ) -> Iterator[Futures]:
     """Simulate the futures of all states, some at a time; parameters as in `predictive`."""
-    states, state_of = joint_states(rfm, purchases.states_of(rfm), spend)
+    if known is None:
+        states, state_of = joint_states(rfm, purchases.states_of(rfm), spend)
+        simulated: Iterable[Run] = simulate(
+            purchases, spend, states, horizon=horizon, delta=delta, draws=draws, seed=seed
+        )
+    else:
+        simulated, state_of = known.runs(), known.state_of(rfm, purchases, spend)
+    middle = spend.parameters_at(spend.estimates, spend.spend_matrix(rfm))
+    own = np.broadcast_to(spend.family.scale(middle, spend.history(rfm)), len(rfm))
+    order = np.argsort(state_of, kind="stable")
+    sorted_state = state_of[order]
+    for run in simulated:
+        first, last = np.searchsorted(sorted_state, [run.start, run.start + len(run.worth)])
+        rows = order[first:last]
+        yield Futures(rows, state_of[rows] - run.start, run.counts, run.worth, own[rows])
+
+
+class Run(NamedTuple):
+    """Futures of some states that follow each other, shape (states, draws) each."""
+
+    start: int  #: the first of the states
+    counts: Array
+    worth: Array
+
+
+class Known(NamedTuple):
+    """Futures of all states of a table of which only some rows are at hand."""
+
+    columns: tuple[Array, ...]  #: of the states, as `state_columns` gives them
+    runs: Callable[[], Iterable[Run]]
+
+    def state_of(self, rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> Indices:
+        """The state of each row."""
+        rows = compress(state_columns(rfm, purchases, spend))
+        return np.asarray(places(self.columns, rows.columns)[rows.inverse])
+
+
+def state_columns(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> list[Array]:
+    """All that futures depend on, of customers without covariates; shape (n,) each."""
+    columns = [rfm.numbers(name) for name in purchases.family.STATE_COLUMNS]
+    return [*columns, spend.history(rfm).purchases]
+
+
+def states_from(columns: tuple[Array, ...], purchases: FittedPurchases) -> States:
+    """The states of distinct rows of `state_columns`."""
+    given = dict(zip(purchases.family.STATE_COLUMNS, columns, strict=False))
+    blank = np.zeros(len(columns[0]))
+    history = PurchaseHistory(*(given.get(name, blank) for name in PurchaseHistory._fields))
+    return States(Rows(history, None, np.arange(len(blank))), columns[-1], None)
+
+
+def simulate(
+    purchases: FittedPurchases,
+    spend: FittedSpend,
+    states: States,
+    *,
+    horizon: float,
+    delta: float,
+    draws: int,
+    seed: int,
+) -> Iterator[Run]:
+    """Futures of the living in these states; parameters as in `predictive`."""
     draws = int(np.clip(MAX_FUTURES // len(states.spend_purchases), min(MIN_DRAWS, draws), draws))
     rng = np.random.default_rng([seed, 1])
     points, spend_points = _draws_of(purchases, draws, rng), _draws_of(spend, draws, rng)
-    middle = spend.parameters_at(spend.estimates, spend.spend_matrix(rfm))
-    own = np.broadcast_to(spend.family.scale(middle, spend.history(rfm)), len(rfm))
     ends = math.log(1 / NEGLIGIBLE) / delta if math.isinf(horizon) else horizon
-    order = np.argsort(state_of, kind="stable")
-    sorted_state = state_of[order]
     for block in _blocks_of_states(purchases, states, ends, draws):
         local_states = states.take(block)
         count = local_states.spend_purchases[:, None]
@@ -190,10 +251,7 @@ def futures_of(
         worth = spend.family.sample_unit_totals(drawn, count, paths.counts, factors, rng)
         typical = SpendHistory(count, np.full_like(count, spend.options["pooled_mean"]))
         worth *= spend.family.scale(drawn, typical) / spend.family.scale(plug_in, typical)
-        first, last = np.searchsorted(sorted_state, [block.start, block.stop])
-        rows = order[first:last]
-        local = state_of[rows] - block.start
-        yield Futures(rows, local, paths.counts.astype(np.float64), worth, own[rows])
+        yield Run(block.start, paths.counts.astype(np.float64), np.asarray(worth))
 
 
 def _look_up(

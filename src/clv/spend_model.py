@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack, cast
 
-import numpy as np
-
 from clv.errors import DataError, FitError
-from clv.fitted import FittedSpend, spend_columns
+from clv.fitted import FittedSpend, spend_rows
 from clv.inference.covariates import CovariateFit
 from clv.inference.plan import Plan, Sampling
 from clv.inference.pooled import pooled_estimate
 from clv.model import Method, Model, assemble, remarks_of
-from clv.numerics.histories import SpendHistory
 from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
 
@@ -71,12 +68,12 @@ class SpendModel(Model):
         plan = Plan.of(method, draws, seed, priors, sampling)
         self._check(rfm, method)
         family = self.family
-        count, mean = spend_columns(rfm, self.purchases)
-        usable = np.flatnonzero((count > 0) & (mean > 0))
+        rows = spend_rows(rfm, self.purchases)
+        history, weights, buyers = rows.history, rows.weights, int(rows.weights.sum())
         what = "repeat purchase" if self.purchases == "repeat" else "purchase"
-        if len(usable) < 2:
+        if buyers < 2:
             raise FitError(
-                f"{family.TITLE} cannot be fitted: {len(usable)} of {len(rfm):,} customers "
+                f"{family.TITLE} cannot be fitted: {buyers} of {len(rfm):,} customers "
                 f"have a {what} of positive value, and at least 2 are needed"
                 + (
                     "; GammaGammaModel(purchases='all') also uses the first purchase"
@@ -84,21 +81,20 @@ class SpendModel(Model):
                     else ""
                 )
             )
-        history = SpendHistory(count[usable], mean[usable])
-        weights = np.ones(len(history.purchases))
-        pooled = dot(history.purchases, history.mean_value) / float(history.purchases.sum())
-        if not plan.bayesian and len(usable) < FEWEST_BUYERS and hasattr(family, "pooled"):
-            why = _too_few(len(usable), what, pooled, self.covariates)
+        bought = weights * history.purchases
+        pooled = dot(bought, history.mean_value) / float(bought.sum())
+        if not plan.bayesian and buyers < FEWEST_BUYERS and hasattr(family, "pooled"):
+            why = _too_few(buyers, what, pooled, self.covariates)
             fit = CovariateFit(None, pooled_estimate(family, history, weights, why=why), ())
             remarks: tuple[str, ...] = ()
         else:
-            numbers = {name: rfm.numbers(name)[usable] for name in self.covariates}
+            numbers = {name: rfm.numbers(name)[rows.places] for name in self.covariates}
             fit = self._estimate(rfm, history, weights, {"money": pooled}, numbers, plan)
             remarks = (
                 *_levels_without(rfm, fit, what),
                 *remarks_of(family, fit.estimate, history, weights),
             )
-        left_out = int(np.count_nonzero(count > 0)) - len(usable)
+        left_out = rows.candidates - buyers
         if left_out:
             remarks += (
                 (
@@ -109,7 +105,7 @@ class SpendModel(Model):
         options = {"purchases": self.purchases, "pooled_mean": pooled}
         return cast(
             FittedSpend,
-            assemble(FittedSpend, family, fit, rfm, len(weights), plan, remarks, options),
+            assemble(FittedSpend, family, fit, rfm, buyers, plan, remarks, options),
         )
 
 

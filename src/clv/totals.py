@@ -33,7 +33,30 @@ class Total(NamedTuple):
         )
 
 
-def forecast_totals(
+class Sums(NamedTuple):
+    """Sums over some customers, from which the totals of all of them are made.
+
+    Attributes
+    ----------
+    middle
+        Purchases (where they are wanted), then residual value; shape (values,).
+    purchase_slopes, spend_slopes
+        Their derivatives in the log-parameters of the two models, shape (k, values) each.
+    own
+        The variances of what the customers will do, summed, shape (values,); 0 without.
+    """
+
+    middle: Array
+    purchase_slopes: Array
+    spend_slopes: Array
+    own: Array
+
+    def plus(self, other: Sums) -> Sums:
+        """Those of both sets of customers."""
+        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def sums_of(
     rfm: RFM,
     purchases: FittedPurchases,
     spend: FittedSpend,
@@ -42,32 +65,20 @@ def forecast_totals(
     margin: Array,
     residual: Array,
     variances: Predictions | None,
-    interval: float,
-) -> tuple[Total, ...]:
-    """Totals of purchases (where `functions` has them) and residual value.
+) -> Sums:
+    """Sums of purchases (where `functions` has them) and residual value.
 
     Parameters
     ----------
     rfm, purchases, spend
-        The table and the models of a forecast.
+        Some customers, or all, and the models of a forecast.
     functions
         Functions of a state: "expected_purchases" and "discounted_expected_purchases".
     margin, residual
         Of the forecast; a number or shape (n,), and shape (n,).
     variances
         Each customer's own; without them the interval is that of the expected total.
-    interval
-        Nominal probability.
-
-    Notes
-    -----
-    Customers are independent given the parameters, so the variance of a total is the sum of
-    theirs plus that of the expected total over the parameters, which is found by the delta
-    method in log-parameters. With many customers the total is close to normal. The interval
-    knows chance and parameters; it does not know that behaviour may change.
     """
-    from scipy.special import ndtri
-
     level = spend.expected_spend(rfm) * margin
     names = list(functions)
 
@@ -82,18 +93,37 @@ def forecast_totals(
         worth = float(expected_discounted @ spend.at(parameters).expected_spend(rfm))
         return np.array([0.0] * (len(names) - 1) + [worth])
 
-    middle = of_purchases(purchases.estimates)
-    spread = _delta_variance(purchases, of_purchases) + _delta_variance(spend, of_spend)
     own = np.zeros(len(names))
     if variances is not None:
         own[-1] = float(np.sum(variances.value.variance * margin**2))
         own[:-1] = float(variances.purchases.variance.sum())
-    half = float(ndtri(0.5 + interval / 2)) * np.sqrt(own + spread)
+    middle = of_purchases(purchases.estimates)
     middle[-1] = float(residual.sum())
-    labels = [*names[:-1], "residual_value"]
+    return Sums(middle, log_slopes(purchases, of_purchases), log_slopes(spend, of_spend), own)
+
+
+def totals_of(
+    sums: Sums, purchases: FittedPurchases, spend: FittedSpend, interval: float
+) -> tuple[Total, ...]:
+    """Totals with intervals of a nominal probability.
+
+    Notes
+    -----
+    Customers are independent given the parameters, so the variance of a total is the sum of
+    theirs plus that of the expected total over the parameters, which is found by the delta
+    method in log-parameters. With many customers the total is close to normal. The interval
+    knows chance and parameters; it does not know that behaviour may change.
+    """
+    from scipy.special import ndtri
+
+    spread = _delta_variance(purchases, sums.purchase_slopes) + _delta_variance(
+        spend, sums.spend_slopes
+    )
+    half = float(ndtri(0.5 + interval / 2)) * np.sqrt(sums.own + spread)
+    labels = [*["expected_purchases"] * (len(sums.middle) - 1), "residual_value"]
     return tuple(
         Total(label, float(m), float(max(m - h, 0.0) if m >= 0 else m - h), float(m + h), interval)
-        for label, m, h in zip(labels, middle, half, strict=True)
+        for label, m, h in zip(labels, sums.middle, half, strict=True)
     )
 
 
@@ -137,9 +167,8 @@ def _widened(total: Total, factors: Array) -> Total:
     return total._replace(low=max(low, 0.0) if total.value >= 0 else low, high=high)
 
 
-def _delta_variance(fitted: Fitted, function: Callable[[Array], Array]) -> Array:
-    """Variance of a function of the parameters, by the delta method in their logarithms."""
-    slopes = log_slopes(fitted, function)
+def _delta_variance(fitted: Fitted, slopes: Array) -> Array:
+    """Variance over the parameters of what has these slopes in their logarithms."""
     return np.asarray(np.einsum("iv,ij,jv->v", slopes, fitted.log_covariance, slopes))
 
 

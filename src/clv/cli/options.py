@@ -127,6 +127,11 @@ _SOURCE_OPTIONS = (
         type=click.Choice(["keep", "drop"]),
         help="Whether a purchase for nothing is one.  [default: keep]",
     ),
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        help="What the job may take, such as 2GB; the rest is kept on disk while it runs.",
+    ),
 )
 
 
@@ -148,7 +153,7 @@ _SOURCE_NAMES = frozenset(
     (
         *("source", "customer_id", "date", "amount", "quantity", "unit_price", "order_id"),
         *("calendar", "timezone", "date_format", "decimal", "delimiter", "encoding"),
-        *("refunds", "zero_amounts"),
+        *("refunds", "zero_amounts", "memory"),
     )
 )
 
@@ -164,6 +169,11 @@ def _checked(name: str, columns: dict[str, Any]) -> Source:
 
         with usage_error("--timezone"):
             check_timezone(columns["timezone"])
+    if "memory" in columns:
+        from clv.tables._memory import parse_memory
+
+        with usage_error("--memory"):
+            parse_memory(columns["memory"])
     return Source(name, columns)
 
 

@@ -27,10 +27,11 @@ def quality_record(quality: Quality) -> dict[str, Any]:
 
 def table_record(rfm: RFM) -> dict[str, Any]:
     """The table that models were fitted on."""
+    (frequency,), weights = rfm.weighted("frequency")
     return {
         "customers": len(rfm),
-        "repeat_buyers": int((rfm.array("frequency") > 0).sum()),
-        "repeat_purchases": int(rfm.array("frequency").sum()),
+        "repeat_buyers": int(weights[frequency > 0].sum()),
+        "repeat_purchases": int((weights * frequency).sum()),
         "time_unit": rfm.time_unit,
         "observation_period_end": rfm.observation_period_end,
         "calibration_period_end": rfm.calibration_period_end,
@@ -62,8 +63,8 @@ def forecast_record(forecast: Forecast) -> dict[str, Any]:
         "interval": forecast.interval,
         "interval_kind": None if forecast.interval is None else forecast.interval_kind,
         "customers": len(forecast),
-        "expected_alive": forecast.array("probability_alive").sum(),
-        **{name: forecast.array(name).sum() for name in _TOTALS},
+        "expected_alive": forecast.sum("probability_alive"),
+        **{name: forecast.sum(name) for name in _TOTALS},
         "totals": [total._asdict() for total in forecast.totals],
     }
 
@@ -94,7 +95,7 @@ def describe_forecast(forecast: Forecast, most: int = 10) -> None:
     intervals = {total.name: total for total in forecast.totals}
 
     def line(name: str, digits: int) -> str:
-        text = amount(float(forecast.array(name).sum()), digits)
+        text = amount(forecast.sum(name), digits)
         if name not in intervals:
             return text
         total = intervals[name]
@@ -103,7 +104,7 @@ def describe_forecast(forecast: Forecast, most: int = 10) -> None:
 
     facts(
         [
-            ("expected to be alive now", f"{forecast.array('probability_alive').sum():,.0f}"),
+            ("expected to be alive now", f"{forecast.sum('probability_alive'):,.0f}"),
             ("expected purchases", line("expected_purchases", 0)),
             ("value to come", line("residual_value", 2)),
             ("value so far", line("historical_value", 2)),
@@ -130,8 +131,7 @@ def period(forecast: Forecast) -> str:
 
 def best_customers(forecast: Forecast, most: int) -> None:
     """The customers that are worth most from here on, as a table."""
-    order = np.argsort(-forecast.array("residual_value"), kind="stable")[:most]
-    ids = forecast.values("customer_id")[order]
+    best = forecast.best("residual_value", most)
     with_interval = "residual_value_low" in forecast.columns
     headings = ["customer", "alive", "purchases", "value to come"]
     if with_interval:
@@ -140,7 +140,7 @@ def best_customers(forecast: Forecast, most: int) -> None:
 
     def cells(customer: Any, row: int) -> list[str]:
         def at(name: str) -> float:
-            return float(forecast.array(name)[row])
+            return float(best.array(name)[row])
 
         def between(name: str, digits: int) -> str:
             return f"{amount(at(f'{name}_low'), digits)} – {amount(at(f'{name}_high'), digits)}"
@@ -157,7 +157,7 @@ def best_customers(forecast: Forecast, most: int) -> None:
         return shown
 
     title = f"Worth most from here on ({min(most, len(forecast))} of {len(forecast):,})"
-    table(title, headings, [cells(c, r) for c, r in zip(ids, order.tolist(), strict=True)])
+    table(title, headings, [cells(c, r) for r, c in enumerate(best.values("customer_id"))])
     if with_interval:
         kind = {
             "predictive": "Intervals are of what each customer will do (predictive).",

@@ -8,12 +8,14 @@ draws of a state, and no customer is simulated alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from clv.evaluation.coverage import Distribution
 from clv.fitted import FittedPurchases, FittedSpend, Stacked
-from clv.predictive import futures_of, rank
+from clv.predictive import Futures, futures_of, rank
 from clv.predictive_whole import whole_futures
 from clv.tables.rfm import RFM
 
@@ -56,7 +58,7 @@ def value_distribution(
     tails = [(1.0 + sign * level) / 2.0 for level in levels for sign in (-1, 1)]
     ends = np.zeros((len(tails), n), dtype=np.float32)
     below, up_to, crps, variance = (np.zeros(n) for _ in range(4))
-    simulated = futures_of
+    simulated: Callable[..., Iterator[Futures]] = futures_of
     if isinstance(purchases, Stacked):  # its futures are whole: who is dead spends 0 in them
         simulated, alive = whole_futures, np.ones(n)
     for found in simulated(

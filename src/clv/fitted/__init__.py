@@ -3,7 +3,7 @@
 from clv.fitted.base import Fitted
 from clv.fitted.intervals import with_intervals
 from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases, Rows
-from clv.fitted.spend import FittedSpend, spend_columns
+from clv.fitted.spend import FittedSpend, spend_columns, spend_rows
 from clv.fitted.stacked import Stacked
 from clv.fitted.time_varying import FittedTimeVarying, timeline
 
@@ -16,6 +16,7 @@ __all__ = [
     "Rows",
     "Stacked",
     "spend_columns",
+    "spend_rows",
     "timeline",
     "with_intervals",
 ]

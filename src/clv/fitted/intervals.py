@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from clv.errors import DataError, MissingColumnError
-from clv.numerics.compress import Compressed
 from clv.numerics.histories import IntervalHistory, PurchaseHistory
 from clv.tables.rfm import RFM
 
@@ -13,9 +12,7 @@ from clv.tables.rfm import RFM
 _ROUNDING = 1e-6
 
 
-def with_intervals(
-    title: str, history: PurchaseHistory, rfm: RFM, rows: Compressed
-) -> IntervalHistory:
+def with_intervals(title: str, history: PurchaseHistory, rfm: RFM) -> IntervalHistory:
     """Add the mean of ``sum_log_intervals`` over the customers behind each distinct row.
 
     Only their total enters a likelihood, so the mean stands for them exactly.
@@ -34,6 +31,14 @@ def with_intervals(
             "table has no sum_log_intervals; make it with clv.rfm_summary, name the column in "
             "clv.rfm_table(..., sum_log_intervals=), or give k=1"
         )
+    if rfm.in_memory:  # other tables are of our own making
+        _check_sums(rfm)
+    return IntervalHistory(
+        *history, rfm.mean_of_distinct("sum_log_intervals", *PurchaseHistory._fields)
+    )
+
+
+def _check_sums(rfm: RFM) -> None:
     values = rfm.array("sum_log_intervals")
     x, recency = rfm.array("frequency"), rfm.array("recency")
     some = x > 0
@@ -47,5 +52,3 @@ def with_intervals(
             f"{rfm.time_unit}s give {x[first] * np.log(recency[first] / x[first]):.6g} at most. It "
             "is the sum of the natural logs of the intervals in the unit of the table"
         )
-    total = np.bincount(rows.inverse, np.where(some, values, 0.0), len(rows.weights))
-    return IntervalHistory(*history, np.asarray(total / rows.weights))

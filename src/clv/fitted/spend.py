@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,3 +84,35 @@ def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:
     if purchases == "all":
         return frequency + 1.0, rfm.array("mean_purchase_value")
     return frequency, rfm.array("monetary_value")
+
+
+class SpendRows(NamedTuple):
+    """What a spend model is fitted to."""
+
+    history: SpendHistory
+    weights: Array
+    places: Any  #: rows of the table, in memory, that they are
+    candidates: int  #: customers with a purchase of the kind, of whatever value
+
+
+def spend_rows(rfm: RFM, purchases: str) -> SpendRows:
+    """The customers whose mean value can be used."""
+    if not rfm.in_memory:
+        return _rows_elsewhere(rfm, purchases)
+    count, mean = spend_columns(rfm, purchases)
+    usable = np.flatnonzero((count > 0) & (mean > 0))
+    history = SpendHistory(count[usable], mean[usable])
+    return SpendRows(history, np.ones(len(usable)), usable, int(np.count_nonzero(count > 0)))
+
+
+def _rows_elsewhere(rfm: Any, purchases: str) -> SpendRows:
+    if purchases == "all":
+        every = rfm.weighted("frequency", "mean_purchase_value")
+        usable = np.flatnonzero(every.columns[1] > 0)
+        history = SpendHistory(every.columns[0][usable] + 1.0, every.columns[1][usable])
+        return SpendRows(history, every.weights[usable], None, len(rfm))
+    rows = rfm.pairs("frequency", "monetary_value")
+    (frequency,), weights = rfm.weighted("frequency")
+    return SpendRows(
+        SpendHistory(*rows.columns), rows.weights, None, int(weights[frequency > 0].sum())
+    )

@@ -230,3 +230,41 @@ def _compress_wide(arrays: Sequence[FloatArray]) -> Compressed:
     rows = both.columns[0].astype(np.intp)
     columns = (*(column[rows] for column in left.columns), both.columns[1])
     return Compressed(columns, both.weights, both.inverse)
+
+
+class Weighted(NamedTuple):
+    """Distinct rows and their weights, without a way back to the original ones."""
+
+    columns: tuple[FloatArray, ...]
+    weights: FloatArray
+
+
+def merge(parts: Sequence[Weighted]) -> Weighted:
+    """Distinct rows of several sets of weighted rows, in ascending order.
+
+    Examples
+    --------
+    >>> once = Weighted((np.array([0.0, 1.0]),), np.array([3.0, 1.0]))
+    >>> merge([once, Weighted((np.array([1.0]),), np.array([2.0]))])
+    Weighted(columns=(array([0., 1.]),), weights=array([3., 3.]))
+    """
+    columns = [np.concatenate(column) for column in zip(*(p.columns for p in parts), strict=True)]
+    rows = compress(columns)
+    weights = np.concatenate([part.weights for part in parts])
+    summed = np.bincount(rows.inverse, weights, rows.weights.size).astype(np.float64)
+    return Weighted(rows.columns, summed)
+
+
+def places(among: Sequence[FloatArray], rows: Sequence[FloatArray]) -> IntArray:
+    """For each of some rows, its index among distinct rows that hold it.
+
+    Examples
+    --------
+    >>> places([np.array([0.0, 1.0, 5.0])], [np.array([5.0, 0.0, 5.0])]).tolist()
+    [2, 0, 2]
+    """
+    size = among[0].size
+    both = compress([np.concatenate(pair) for pair in zip(among, rows, strict=True)])
+    index = np.full(both.weights.size, -1, dtype=np.int64)
+    index[both.inverse[:size]] = np.arange(size)
+    return index[both.inverse[size:]]

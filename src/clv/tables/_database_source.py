@@ -46,7 +46,9 @@ class Place:
     parameters: Mapping[str, Any] | None = None
 
 
-def open_database_table(source: Any, place: Place, columns: Sequence[str]) -> Source:
+def open_database_table(
+    source: Any, place: Place, columns: Sequence[str], memory: int | None = None
+) -> Source:
     """Read the columns of a table, or all that a query gives.
 
     Raises
@@ -60,7 +62,7 @@ def open_database_table(source: Any, place: Place, columns: Sequence[str]) -> So
     """
     what = "a query" if place.table is None else f"the table {place.table!r}"
     label = f"{what} of {label_of(source)}"
-    connection, folder = private_database()
+    connection, folder = private_database(memory)
     spool = folder / "rows"
     spool.mkdir()
     with (

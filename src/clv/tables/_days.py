@@ -36,7 +36,11 @@ class Days(NamedTuple):
 
 def purchase_days(transactions: Transactions, end: int) -> Days:
     """Days on which customers bought or returned something, up to a day."""
-    frame = _gather(transactions, end)
+    return days_of(_gather(transactions, end))
+
+
+def days_of(frame: nw.DataFrame[Any]) -> Days:
+    """Days from lines: ``customer_id``, ``day``, ``value`` and, of collapsed ones, ``lowest``."""
     ids, day = frame["customer_id"], as_numpy(frame["day"])
     if not len(day):
         return Days(ids, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0))
@@ -73,15 +77,21 @@ def _differs_from_last(key: IntArray) -> npt.NDArray[np.bool_]:
 
 def _gather(transactions: Transactions, end: int) -> nw.DataFrame[Any]:
     """The lines up to a day: ids, days, values, and where they are collapsed the lowest."""
-    lines = transactions.lines.filter(nw.col("day") <= end).with_columns(
-        nw.col("day").cast(nw.Int32)
-    )
+    lines = lines_until(transactions, end)
     if isinstance(lines, nw.DataFrame) or transactions.quality.used <= COLLAPSE_ABOVE:
-        return collect(lines.select("customer_id", "day", nw.col("amount").alias("value")))
+        return collect(lines)
     return collect(
         lines.group_by("customer_id", "day").agg(
-            nw.col("amount").sum().alias("value"), nw.col("amount").min().alias("lowest")
+            nw.col("value").sum(), nw.col("value").min().alias("lowest")
         )
+    )
+
+
+def lines_until(transactions: Transactions, end: int) -> nw.DataFrame[Any] | nw.LazyFrame[Any]:
+    """The lines up to a day, as `days_of` takes them."""
+    lines = transactions.lines.filter(nw.col("day") <= end)
+    return lines.select(
+        "customer_id", nw.col("day").cast(nw.Int32), nw.col("amount").alias("value")
     )
 
 

@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 
 
 def open_files(
-    source: str | os.PathLike[str], *, date: str, delimiter: str | None, encoding: str
+    source: str | os.PathLike[str],
+    *,
+    date: str,
+    delimiter: str | None,
+    encoding: str,
+    memory: int | None = None,
 ) -> Source:
     """Open the files that a path, a folder or a glob stands for.
 
@@ -49,8 +54,8 @@ def open_files(
     files = _files.find(source)
     with readable(files.label):
         if files.kind == "parquet":
-            return _open_parquet(files, date)
-        return _open_csv(files, delimiter, _check_encoding(encoding))
+            return _open_parquet(files, date, memory)
+        return _open_csv(files, delimiter, _check_encoding(encoding), memory)
 
 
 def _check_encoding(encoding: str) -> str:
@@ -95,8 +100,13 @@ def _empty_caches(package: str) -> None:
     gc.collect()
 
 
-def private_database() -> tuple[duckdb.DuckDBPyConnection, Path]:
-    """Open a database in memory, and a private folder that goes when the database goes."""
+def private_database(
+    memory: int | None = None,
+) -> tuple[duckdb.DuckDBPyConnection, Path]:
+    """Open a database in memory, and a private folder that goes when the database goes.
+
+    With a limit on its memory (bytes) it spills to that folder.
+    """
     import duckdb
 
     _end_quietly()
@@ -106,11 +116,13 @@ def private_database() -> tuple[duckdb.DuckDBPyConnection, Path]:
     # Instants in a Parquet file are in UTC; the machine's own zone must never matter.
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET temp_directory = ?", [str(folder / "spilled")])
+    if memory is not None:
+        connection.execute(f"SET memory_limit = '{memory}B'")
     return connection, folder
 
 
-def _open_parquet(files: _files.Files, date: str) -> Source:
-    connection, _ = private_database()
+def _open_parquet(files: _files.Files, date: str, memory: int | None) -> Source:
+    connection, _ = private_database(memory)
     zone = _stored_zone(connection, files.paths[0], date)
     if zone is not None:
         # DuckDB knows fixed offsets by names such as GMT+03:30 only.
@@ -213,8 +225,10 @@ def _literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _open_csv(files: _files.Files, delimiter: str | None, encoding: str) -> Source:
-    connection, folder = private_database()
+def _open_csv(
+    files: _files.Files, delimiter: str | None, encoding: str, memory: int | None
+) -> Source:
+    connection, folder = private_database(memory)
     tables = [
         _examine_csv(path, folder / str(number), delimiter, encoding)
         for number, path in enumerate(files.paths)

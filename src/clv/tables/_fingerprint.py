@@ -28,14 +28,35 @@ def fingerprint(columns: Mapping[str, FloatArray], about: tuple[Any, ...]) -> st
     about
         What holds for all rows.
     """
-    decimals = {name: _decimals(columns, name) for name in HASHED if name in columns}
+    present = {name: columns[name] for name in HASHED if name in columns}
+    return seal(hashed_rows(present, decimals_of(largest(present))), about)
+
+
+def largest(columns: Mapping[str, FloatArray]) -> dict[str, float]:
+    """The largest size of a number in each column; 0 without any."""
+    return {
+        name: float(max(np.nanmax(values, initial=0.0), -np.nanmin(values, initial=0.0)))
+        for name, values in columns.items()
+    }
+
+
+def decimals_of(sizes: Mapping[str, float]) -> dict[str, int | None]:
+    """How many decimals of a column of money say something; None for other columns."""
+    return {name: _decimals(sizes, name) for name in sizes}
+
+
+def hashed_rows(columns: Mapping[str, FloatArray], decimals: Mapping[str, int | None]) -> int:
+    """Sum of the hashes of some rows."""
     total = 0
     for start in range(0, len(columns["frequency"]), BLOCK):
-        rows = slice(start, start + BLOCK)
-        part = {name: columns[name][rows] for name in decimals}
+        part = {name: values[start : start + BLOCK] for name, values in columns.items()}
         total += int(np.add.reduce(_hash_of_rows(part, decimals)))
-    content = repr((total % 2**64, *about))
-    return hashlib.sha256(content.encode()).hexdigest()
+    return total
+
+
+def seal(total: int, about: tuple[Any, ...]) -> str:
+    """The hash of the sum over all rows, and of what holds for all rows."""
+    return hashlib.sha256(repr((total % 2**64, *about)).encode()).hexdigest()
 
 
 def _hash_of_rows(columns: Mapping[str, FloatArray], decimals: Mapping[str, int | None]) -> Any:
@@ -52,14 +73,13 @@ def _hash_of_rows(columns: Mapping[str, FloatArray], decimals: Mapping[str, int 
     return hashed
 
 
-def _decimals(columns: Mapping[str, FloatArray], name: str) -> int | None:
-    """How many decimals of a column of money say something; None for other columns."""
+def _decimals(sizes: Mapping[str, float], name: str) -> int | None:
     if not name.endswith("_value"):
         return None
-    largest = max(np.nanmax(columns[name], initial=0.0), -np.nanmin(columns[name], initial=0.0))
+    size = sizes[name]
     if name == "monetary_value":
-        largest *= float(columns["frequency"].max(initial=0.0))
-    return 6 if largest < 1e6 else max(0, 12 - math.ceil(math.log10(largest)))
+        size *= sizes["frequency"]
+    return 6 if size < 1e6 else max(0, 12 - math.ceil(math.log10(size)))
 
 
 def _rounded(columns: Mapping[str, FloatArray], name: str, decimals: int | None) -> FloatArray:

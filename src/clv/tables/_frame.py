@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import narwhals as nw
 import numpy as np
@@ -54,6 +54,8 @@ class Table:
 
     data: Mapping[str, Column] = field(default_factory=dict)
     engine: str = "pandas"
+
+    in_memory: ClassVar[bool] = True  #: whether the columns are here; see `clv.tables.large`
 
     @classmethod
     def parts(
@@ -133,6 +135,15 @@ class Table:
     @cached_property
     def _arrays(self) -> dict[str, FloatArray]:
         return {}
+
+    def sum(self, column: str) -> float:
+        """The sum of a column of numbers."""
+        return float(self.array(column).sum())
+
+    def best(self, column: str, count: int) -> Table:
+        """The rows with the largest numbers in a column, the largest first."""
+        order = np.argsort(-self.array(column), kind="stable")[:count]
+        return Table.from_columns({n: values[order] for n, values in self.data.items()}, like=self)
 
     def _column(self, name: str) -> Column:
         if name not in self.data:

@@ -87,10 +87,12 @@ def open_source(
     encoding: str = "utf-8",
     place: Place | None = None,
     columns: Sequence[str] = (),
+    memory: int | None = None,
 ) -> Source:
     """Open a file, several files, a database, or a frame of any engine.
 
     `place` says where in a database, and `columns` which columns of a table there.
+    `memory` limits the engine that files are read with, in bytes.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def open_source(
     if is_database(source):
         from clv.tables._database_source import Place, open_database_table
 
-        return open_database_table(source, place or Place(), columns)
+        return open_database_table(source, place or Place(), columns, memory)
     if place is not None:
         raise DataError(
             "table=, schema=, query= and parameters= are of databases; give a URL such as "
@@ -111,7 +113,7 @@ def open_source(
     if isinstance(source, str | os.PathLike):
         from clv.tables._file_sources import open_files
 
-        return open_files(source, date=date, delimiter=delimiter, encoding=encoding)
+        return open_files(source, date=date, delimiter=delimiter, encoding=encoding, memory=memory)
     return _open_frame(source)
 
 

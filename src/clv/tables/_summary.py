@@ -6,7 +6,7 @@ holdout) is worked out here in numpy, for runs of whole customers that stay in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,10 +16,58 @@ from clv.errors import NoUsableRowsError
 from clv.tables._arrow import take
 from clv.tables._days import Days
 from clv.tables._frame import AnyArray, FloatArray, counted
-from clv.tables.refunds import BoolArray, IntArray, UnmatchedRefunds, net_refunds
+from clv.tables.refunds import (
+    NONE_UNMATCHED,
+    BoolArray,
+    IntArray,
+    UnmatchedRefunds,
+    net_refunds,
+)
 
 #: Days that are worked on at a time, and however many more the last customer has.
 RUN = 32_768
+
+
+class Account(NamedTuple):
+    """Who is in a table, and what did not get into it."""
+
+    customers: int = 0  #: with a line up to the end of the observation
+    seen: int = 0  #: of them, with one up to the day that the table is as of
+    kept: int = 0  #: of them, in the table
+    unmatched: UnmatchedRefunds = NONE_UNMATCHED
+
+    def notes(self, horizon: int) -> list[str]:
+        """In words; `horizon` is the day that the table is as of."""
+        late, refunded = self.customers - self.seen, self.seen - self.kept
+        return left_out_notes(late, refunded, horizon) + unmatched_notes(self.unmatched)
+
+    def check(self, horizon: int) -> None:
+        """Refuse a table without customers.
+
+        Raises
+        ------
+        NoUsableRowsError
+            If nobody is left.
+        """
+        if not self.kept:
+            refunded = " that was not refunded" if self.seen else ""
+            raise NoUsableRowsError(
+                f"no customer is left: nobody had a purchase by {np.datetime64(horizon, 'D')}"
+                f"{refunded}; check the dates and amounts"
+            )
+
+
+def together(accounts: Sequence[Account]) -> Account:
+    """The account of several sets of customers."""
+    return Account(
+        sum(one.customers for one in accounts),
+        sum(one.seen for one in accounts),
+        sum(one.kept for one in accounts),
+        UnmatchedRefunds(
+            sum(one.unmatched.customers for one in accounts),
+            sum(one.unmatched.amount for one in accounts),
+        ),
+    )
 
 
 class Summary(NamedTuple):
@@ -48,28 +96,34 @@ def summarise(days: Days, end: int, cut: int | None, days_per_unit: float) -> Su
         If no customer is left.
     """
     horizon = end if cut is None else cut
+    columns, account = summarise_some(days, end, cut, days_per_unit)
+    account.check(horizon)
+    return Summary(columns, account.unmatched, account.notes(horizon))
+
+
+class Some(NamedTuple):
+    """Some customers of a table: their columns, sorted by customer, and who is in them."""
+
+    columns: dict[str, Any]
+    account: Account
+
+
+def summarise_some(days: Days, end: int, cut: int | None, days_per_unit: float) -> Some:
+    """The same of some of all customers, who may all have been left out; see `summarise`."""
+    horizon = end if cut is None else cut
     parts = [_summarise_run(run, horizon, cut is not None, days_per_unit) for run in _runs(days)]
-    seen = sum(part.seen for part in parts)
     columns: dict[str, Any] = {
         name: np.concatenate([part.columns[name] for part in parts])
         for name in (parts[0].columns if parts else ())
     }
     kept: IntArray = columns.pop("customer") if parts else np.empty(0, np.int64)
-    if not kept.size:
-        refunded = " that was not refunded" if seen else ""
-        raise NoUsableRowsError(
-            f"no customer is left: nobody had a purchase by {np.datetime64(horizon, 'D')}"
-            f"{refunded}; check the dates and amounts"
-        )
     unmatched = UnmatchedRefunds(
         sum(part.unmatched.customers for part in parts),
         sum(part.unmatched.amount for part in parts),
     )
+    account = Account(len(days.ids), sum(part.seen for part in parts), kept.size, unmatched)
     ids = days.ids if kept.size == len(days.ids) else take(days.ids, kept)
-    notes = left_out_notes(len(days.ids) - seen, seen - kept.size, horizon) + unmatched_notes(
-        unmatched
-    )
-    return Summary({"customer_id": ids, **columns}, unmatched, notes)
+    return Some({"customer_id": ids, **columns}, account)
 
 
 def _runs(days: Days) -> Iterator[Days]:

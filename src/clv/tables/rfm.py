@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from clv.errors import DataError
-from clv.numerics.compress import Compressed, compress
+from clv.numerics.compress import Compressed, Weighted, compress
 from clv.tables._covariates import check_names, read_covariates
 from clv.tables._fingerprint import HASHED, fingerprint
 from clv.tables._frame import FloatArray, Table, counted, levels_of
@@ -117,6 +117,10 @@ class RFM(Table):
         days = (self.observation_period_end - self.calibration_period_end).days
         return days / DAYS_PER_UNIT[self.time_unit]
 
+    def collect(self) -> RFM:
+        """The table with its rows in memory; see `clv.tables.large`."""
+        return self
+
     def distinct(self, *columns: str) -> Compressed:
         """Distinct rows of some columns, their weights and the way back; cached.
 
@@ -137,6 +141,16 @@ class RFM(Table):
                 else self._narrowed(wider, columns)
             )
         return self._distinct[columns]
+
+    def weighted(self, *columns: str) -> Weighted:
+        """Distinct rows of some columns and their weights: all that a fit looks at."""
+        return Weighted(*self.distinct(*columns)[:2])
+
+    def mean_of_distinct(self, column: str, *columns: str) -> FloatArray:
+        """The mean of a column over the customers behind each of `weighted(*columns)`."""
+        rows = self.distinct(*columns)
+        values = np.nan_to_num(self.array(column))
+        return np.asarray(np.bincount(rows.inverse, values, rows.weights.size) / rows.weights)
 
     def _narrowed(self, wider: tuple[str, ...], columns: tuple[str, ...]) -> Compressed:
         """The same from rows that are distinct in more columns already, which are fewer."""
@@ -295,8 +309,10 @@ class RFM(Table):
         Money enters rounded, because sums of the same amounts differ in their last digits.
         """
         columns = {name: self.array(name) for name in HASHED if name in self.data}
-        period = (str(self.observation_period_end), str(self.calibration_period_end))
-        return fingerprint(columns, (len(self), self.time_unit, period))
+        return fingerprint(columns, (len(self), self.time_unit, self._period()))
+
+    def _period(self) -> tuple[str, str]:
+        return str(self.observation_period_end), str(self.calibration_period_end)
 
     def _title(self) -> str:
         title = (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from clv.errors import DataError
 from clv.tables._day import day_number
 from clv.tables._days import purchase_days
 from clv.tables._frame import Table
-from clv.tables._period import observation_period
-from clv.tables._summary import summarise
+from clv.tables._period import Period, observation_period
+from clv.tables._summary import summarise, summarise_some
 from clv.tables.rfm import RFM
 from clv.tables.transactions import Transactions
 from clv.units import DAYS_PER_UNIT, check_time_unit
@@ -47,7 +48,8 @@ def rfm_summary(
     Returns
     -------
     RFM
-        Sorted by customer id, in every engine; the columns are told there.
+        Sorted by customer id, in every engine; the columns are told there. Of transactions that
+        were read with ``memory=`` the rows are on disk, and only parts of them in memory.
 
     Raises
     ------
@@ -81,17 +83,48 @@ def rfm_summary(
         )
     unit = check_time_unit(time_unit)
     period = observation_period(transactions, observation_period_end, calibration_period_end)
-    summary = summarise(
-        purchase_days(transactions, day_number(period.end)),
-        end=day_number(period.end),
-        cut=None if period.cut is None else day_number(period.cut),
-        days_per_unit=DAYS_PER_UNIT[unit],
-    )
+    end = day_number(period.end)
+    cut = None if period.cut is None else day_number(period.cut)
+    scale = DAYS_PER_UNIT[unit]
+    about: dict[str, Any] = {
+        "time_unit": unit,
+        "observation_period_end": period.end,
+        "calibration_period_end": period.cut,
+    }
+    if transactions.memory is not None:
+        return _large(transactions, period, end, cut, scale, about)
+    summary = summarise(purchase_days(transactions, end), end, cut, scale)
     return RFM(
         **Table.parts(summary.columns, like=transactions.engine),
-        time_unit=unit,
-        observation_period_end=period.end,
-        calibration_period_end=period.cut,
+        **about,
         notes=(*period.notes, *summary.notes),
         unmatched_refunds=summary.unmatched,
+    )
+
+
+def _large(
+    transactions: Transactions,
+    period: Period,
+    end: int,
+    cut: int | None,
+    scale: float,
+    about: dict[str, Any],
+) -> RFM:
+    from clv.tables._divided import summarise_divided
+    from clv.tables.large import Large, LargeRFM
+
+    assert transactions.memory is not None
+    rows, account = summarise_divided(
+        transactions,
+        end,
+        transactions.memory,
+        partial(summarise_some, end=end, cut=cut, days_per_unit=scale),
+    )
+    horizon = end if cut is None else cut
+    account.check(horizon)
+    return LargeRFM(
+        **Large.kept(rows, Table.parts({}, like=transactions.engine)["engine"]),
+        **about,
+        notes=(*period.notes, *account.notes(horizon)),
+        unmatched_refunds=account.unmatched,
     )

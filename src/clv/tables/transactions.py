@@ -28,6 +28,7 @@ from clv.tables._examine import (
     Reading,
     examine,
 )
+from clv.tables._memory import Budget, parse_memory
 from clv.tables._sources import ROW, Frame, Source, open_source
 from clv.tables.quality import Quality
 
@@ -63,6 +64,8 @@ class Transactions:
         In which dates were written, and in which `clv.rfm_summary` reads its ends.
     source
         What was read, in words.
+    memory
+        How much of it all that is made of these transactions may take; None: as much as it needs.
     """
 
     lines: nw.DataFrame[Any] | nw.LazyFrame[Any]
@@ -72,6 +75,7 @@ class Transactions:
     zero_amounts: ZeroAmounts = "keep"
     calendar: CalendarName = "gregorian"
     source: str = "a table"
+    memory: Budget | None = None
     make_rejected: Callable[[], Any] = field(default=_no_rows)
     keep_alive: Any = field(default=None)
 
@@ -124,6 +128,7 @@ def read_transactions(
     schema: str | None = None,
     query: str | None = None,
     parameters: Mapping[str, Any] | None = None,
+    memory: str | int | None = None,
 ) -> Transactions:
     """Read transactions from a file or a frame, and set aside the rows that cannot be used.
 
@@ -185,6 +190,10 @@ def read_transactions(
         Of a database: one SELECT instead of a table.
     parameters
         Values for names such as ``:as_of`` in the query.
+    memory
+        "2GB", or a number of bytes: how much memory reading, and everything that is made of the
+        transactions later, may take. What does not fit is kept on disk, in the folder for
+        temporary files. Models and forecasts are the same as without.
 
     Returns
     -------
@@ -236,6 +245,7 @@ def read_transactions(
     place = None
     if (table, schema, query, parameters) != (None, None, None, None):
         place = Place(table, schema, query, parameters)
+    budget = None if memory is None else parse_memory(memory)
     opened = open_source(
         source,
         date=date,
@@ -243,11 +253,12 @@ def read_transactions(
         encoding=encoding,
         place=place,
         columns=list(names.columns().values()),
+        memory=None if budget is None else budget.of_engine,
     )
     with opened.guard():
         examination = examine(opened, names, reading, tuple(_policies(refunds, zero_amounts)))
         transactions = _assemble(opened, names, examination, refunds, zero_amounts)
-        return replace(transactions, calendar=calendar)
+        return replace(transactions, calendar=calendar, memory=budget)
 
 
 # ---- options
