@@ -115,6 +115,29 @@ def test_the_shop_with_its_prospects(shop) -> None:
         stages(shop.rfm_2024, shop.purchases, forecast=shop.forecast)
 
 
+def test_a_bound_of_whole_days_is_met_in_any_unit() -> None:
+    days = np.arange(0, 1500.0)
+    for unit, length in (("week", 7.0), ("month", 365.25 / 12), ("year", 365.25)):
+        first = 10 * days % 997  # so that T - recency does not come out even
+        frame = pd.DataFrame(
+            {
+                "customer_id": days,
+                "frequency": 1,
+                "recency": (first + 1) / length,
+                "T": (first + 1 + days) / length,
+                "total_value": 1.0,
+            }
+        )
+        rfm = clv.rfm_table(frame, time_unit=unit)
+        codes = stage_codes(rfm, np.ones(1500), np.zeros(1500), StageRules())
+        assert ((codes == STAGES.index("lost")) == (days > 365)).all()
+        rules = SegmentRules(recency_days=(30, 90, 180, 365))
+        scores = rfm_segments(rfm, rules=rules).customers["recency_score"].to_numpy()
+        assert (
+            scores == np.select([days <= 30, days <= 90, days <= 180, days <= 365], [5, 4, 3, 2], 1)
+        ).all()
+
+
 def test_rules_that_cannot_be() -> None:
     with pytest.raises(DataError, match="lost_below is a probability"):
         StageRules(lost_below=20)

@@ -88,7 +88,16 @@ _PUBLIC = {
     "time_varying_covariates": "clv.tables.time_varying",
 }
 _NAMESPACES = (
-    *("datasets", "economics", "errors", "evaluation", "export", "families", "lifecycle"),
+    *(
+        "actions",
+        "datasets",
+        "economics",
+        "errors",
+        "evaluation",
+        "export",
+        "families",
+        "lifecycle",
+    ),
     *("plots", "tiers"),
 )
 

@@ -34,6 +34,7 @@ _COMMANDS = {
     "forecast": ("clv.cli.forecasting", "What every customer will still buy and be worth."),
     "compare": ("clv.cli.comparing", "The forecast against history, on held-out data."),
     "export": ("clv.cli.exporting", "Customers and values for ad platforms, CRMs, spreadsheets."),
+    "customer": ("clv.cli.customer", "What is known and expected of one customer, and why."),
     "quality": ("clv.cli.reading", "What can be read, what cannot, and why not."),
     "datasets": ("clv.cli.reading", "Data sets to try things on."),
 }

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from clv.model import model_class
 from clv.numerics.backend import Array
 from clv.numerics.histories import SpendHistory
 from clv.tables._frame import Table
-from clv.tables.everybody import NOT_IN_TABLE
+from clv.tables.everybody import NOT_IN_TABLE, chosen
 from clv.tables.rfm import RFM
 from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, parse_horizon
 
@@ -179,10 +178,7 @@ def _fits(
 
 def rows_of(rfm: RFM, rows: NDArray[np.int64]) -> RFM:
     """The chosen customers of a table, in that order."""
-    taken = {
-        name: values[rows.tolist()] if isinstance(values, nw.Series) else values[rows]
-        for name, values in rfm.data.items()
-    }
+    taken = {name: chosen(values, rows) for name, values in rfm.data.items()}
     return replace(rfm, **Table.parts(taken, like=rfm))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clv.economics.books import Books
 from clv.numerics.backend import Array
 from clv.tables._frame import Table
+from clv.tables.everybody import chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def referrals(books: Books, column: str = "referred_by") -> Referrals:
     seen = total(np.where(bought, np.pad(books.realised, (0, people.prospects)), 0.0))
     below, below_value, circles = _counted_on(parent, value)
     columns: dict[str, Any] = {
-        "customer_id": _chosen(people.ids, referrers),
+        "customer_id": chosen(people.ids, referrers),
         "referred": total(np.ones(len(people))).astype(np.int64),
         "referred_buyers": total(bought.astype(np.float64)).astype(np.int64),
         "referred_value": seen + later.value,
@@ -120,14 +121,14 @@ def referrals(books: Books, column: str = "referred_by") -> Referrals:
         "own_value": value[referrers],
         "acquisition_cost": total(np.nan_to_num(books.acquisition_cost)),
     }
-    ids = np.asarray([str(i) for i in _chosen(people.ids, referrers)], dtype=object)
+    ids = np.asarray([str(i) for i in chosen(people.ids, referrers)], dtype=object)
     order = np.lexsort((ids, -columns["referred_value"])) if len(ids) else np.zeros(0, np.int64)
     notes = []
     if unknown:
         notes.append(f"{unknown:,} name a referrer who is not known, or themselves; left out.")
     if circles:
         notes.append(f"{circles:,} referrals close a circle; the circle was broken there.")
-    table = {name: _chosen(values, order) for name, values in columns.items()}
+    table = {name: chosen(values, order) for name, values in columns.items()}
     return Referrals(
         table=Table.from_columns(table, like=books.rfm),
         referred=int((parent >= 0).sum()),
@@ -137,10 +138,6 @@ def referrals(books: Books, column: str = "referred_by") -> Referrals:
         interval=books.interval,
         notes=tuple(notes),
     )
-
-
-def _chosen(values: Any, rows: NDArray[np.int64]) -> Any:
-    return values[rows.tolist()] if isinstance(values, nw.Series) else values[rows]
 
 
 def _parents(books: Books, column: str) -> tuple[NDArray[np.int64], int]:

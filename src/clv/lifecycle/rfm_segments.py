@@ -176,7 +176,8 @@ def rfm_segments(
 
 
 def _scores(rfm: RFM, rules: SegmentRules) -> tuple[NDArray[np.int8], ...]:
-    idle = (rfm.array("T") - rfm.array("recency")) * DAYS_PER_UNIT[rfm.time_unit]
+    # whole days are whole numbers again: borders are met, and equals are equal
+    idle = np.round((rfm.array("T") - rfm.array("recency")) * DAYS_PER_UNIT[rfm.time_unit], 6)
     purchases, value = rfm.array("frequency") + 1.0, np.nan_to_num(rfm.array("total_value"))
     again = purchases > 1
     if rules.recency_days is None:

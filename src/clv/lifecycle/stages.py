@@ -221,10 +221,11 @@ def stage_codes(
     rules
         Thresholds.
     """
-    inactivity = rfm.array("T") - rfm.array("recency")
+    # ages are days over a unit: rounded, lest a whole number of days miss its bound by a hair
+    inactivity = np.round(rfm.array("T") - rfm.array("recency"), 9)
     once = rfm.array("frequency") == 0
-    recent = inactivity <= parse_horizon(rules.new_for, rfm.time_unit)
-    bound = parse_horizon(rules.inactive_after, rfm.time_unit)
+    recent = inactivity <= round(parse_horizon(rules.new_for, rfm.time_unit), 9)
+    bound = round(parse_horizon(rules.inactive_after, rfm.time_unit), 9)
     lost = (inactivity > bound) | (alive < rules.lost_below) | (silent > rules.lost_above)
     at_risk = once | (alive < rules.at_risk_below) | (silent > rules.at_risk_above)
     loyal = rfm.array("frequency") + 1 >= rules.loyal_from

@@ -66,14 +66,29 @@ def parse_day(value: Any, what: str, calendar: str = "gregorian") -> date:
     )
 
 
+def jalali_text(day: date) -> str:
+    """A day of the Iranian calendar as year/month/day.
+
+    Examples
+    --------
+    >>> jalali_text(date(2025, 6, 30))
+    '1404/04/09'
+    """
+    found = _jalali_date()(day)
+    return f"{found.year:04d}/{found.month:02d}/{found.day:02d}"
+
+
 def _jalali(text: str) -> date:
+    year, month, day = (int(part) for part in text.split(" ")[0].split("T")[0].split("-"))
+    gregorian: date = _jalali_date()(year, month, day).to_gregorian()
+    return gregorian
+
+
+def _jalali_date() -> Any:
     try:
         from persiantools.jdatetime import JalaliDate
     except ImportError as error:
         raise DataError(
             "Jalali dates need persiantools; install it with: pip install 'predictive-clv[persian]'"
         ) from error
-    year, month, day = (int(part) for part in text.split(" ")[0].split("T")[0].split("-"))
-    jalali: Any = JalaliDate
-    gregorian: date = jalali(year, month, day).to_gregorian()
-    return gregorian
+    return JalaliDate

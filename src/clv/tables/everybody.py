@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from typing import Any
 
 import narwhals as nw
@@ -103,12 +102,6 @@ class Everybody:
                 member[who] = len(names)
                 names.append(name)
         return member, names
-
-    @cached_property
-    def place_of(self) -> dict[Any, int]:
-        """The place of each id."""
-        values = self.ids.to_numpy() if isinstance(self.ids, nw.Series) else self.ids
-        return {value: k for k, value in enumerate(values.tolist())}
 
     def _own(self, column: str) -> nw.Series[Any]:
         if self.table is None:
@@ -291,6 +284,14 @@ def same_customers(first: Table, second: Table, what: str) -> None:
             f"{what} has other customers than the table in {differ.size:,} rows, the first is row "
             f"{k + 1} ({theirs[k]!r}, not {ours[k]!r}); make both from the same table"
         )
+
+
+def chosen(values: Column, rows: Any) -> Column:
+    """Some rows of a column, in that order."""
+    if isinstance(values, nw.Series):
+        some: nw.Series[Any] = values[np.asarray(rows).tolist()]
+        return some
+    return np.asarray(values[rows])
 
 
 def as_table(frame: Any) -> Table:
