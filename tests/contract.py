@@ -18,6 +18,7 @@ are `SIGMAS` standard errors, so a check fails for a reason or not at all.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -392,6 +393,25 @@ def fast_derivatives_keep_their_digits(s: Subject) -> None:
             _same_derivatives(point, fast, _by_rows(s, point, rows, weights), 1e-9)
 
 
+def rows_add_up(s: Subject) -> None:
+    """More rows than are added up at a time: the derivatives of all are those of the parts."""
+    if not hasattr(s.family, "log_likelihood_derivatives"):
+        return
+    borders = [0, 7_000, 14_000, 18_500]  # sums go in blocks of 8,192 rows
+    parts = [
+        _fast(s, s.histories.take(slice(start, stop)))
+        for start, stop in itertools.pairwise(borders)
+    ]
+    total = tuple(sum(part[i] for part in parts) for i in range(3))
+    _same_derivatives(s.parameters, _fast(s, s.histories.take(slice(0, 18_500))), total, 1e-10)
+
+
+def _fast(s: Subject, rows: Any) -> tuple[Any, ...]:
+    statistics = s.family.sufficient_statistics(rows, np.ones(len(rows[0])))
+    found: tuple[Any, ...] = s.family.log_likelihood_derivatives(s.parameters, statistics)
+    return found
+
+
 def _by_rows(s: Subject, point: Any, history: Any, weights: Array) -> tuple[float, Array, Array]:
     return jets.weighted_derivatives(
         lambda v, part: s.family.log_likelihood(s.family.Parameters(*v), history.take(part), jets),
@@ -553,6 +573,7 @@ COMMON = (
     score_has_mean_zero,
     log_likelihood_keeps_its_digits,
     weights_repeat_rows,
+    rows_add_up,
     fast_derivatives_keep_their_digits,
     parameters_broadcast,
     limits_are_named,
@@ -873,19 +894,18 @@ def discounting_agrees_with_brute_force(s: Subject) -> None:
         return
     nodes, weights = quadrature.gauss_legendre(400)
     for delta in (0.03 / s.example.span, 3.0 / s.example.span):
-        for horizon in (s.time(1.0), s.time(100.0)):
+        for horizon in (s.time(1.0), s.time(100.0), np.inf):
             # dF integrated by parts, in the log of time to resolve every decade
+            end = min(horizon, 40.0 / delta)  # beyond nothing counts
             low = 1e-12 * s.example.span
-            w = np.log(low) + nodes * np.log(horizon / low)
+            w = np.log(low) + nodes * np.log(end / low)
             t = np.exp(w)[:, None]
             inner = f.expected_purchases(state, t) * np.exp(-delta * t) * t
-            exact = f.expected_purchases(state, horizon) * np.exp(-delta * horizon)
-            exact = exact + delta * np.log(horizon / low) * (weights @ inner)
+            exact = f.expected_purchases(state, end) * np.exp(-delta * end)
+            exact = exact + delta * np.log(end / low) * (weights @ inner)
             close(discounted_purchases(f, state, horizon, delta), exact, 1e-9)
             lifetime = discounted_time(f, state, horizon, delta)
-            alive = np.log(horizon / low) * (
-                weights @ (f.survival(state, t) * np.exp(-delta * t) * t)
-            )
+            alive = np.log(end / low) * (weights @ (f.survival(state, t) * np.exp(-delta * t) * t))
             close(lifetime, alive + low, 1e-9)
 
 

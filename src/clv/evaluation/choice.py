@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from html import escape
@@ -21,6 +21,7 @@ from clv.fitted import FittedPurchases
 from clv.model import PurchaseModel
 from clv.tables.rfm import RFM
 from clv.tables.summary import rfm_summary
+from clv.tables.time_varying import TimeVaryingCovariates
 from clv.tables.transactions import Transactions
 
 Criterion = Literal["log_score", "aic"]
@@ -102,6 +103,8 @@ def choose(
     calibration_period_end: Any = None,
     time_unit: str = "week",
     criterion: Criterion = "log_score",
+    customers: Any = None,
+    covariates: TimeVaryingCovariates | None = None,
 ) -> Choice:
     """Fit several purchase models, and keep the one that foresees best what it has not seen.
 
@@ -126,6 +129,13 @@ def choose(
         What decides: "log_score" (default), or "aic", which needs no held-out purchases but trusts
         the models' assumptions. Both are computed from the fits up to the calibration end. Of
         equals the one with fewer parameters wins.
+    customers
+        Data frame with a row per customer, where candidates name covariates: these columns of it,
+        by ``customer_id``, as in ``rfm.with_covariates``. What is only known after the
+        calibration end would let a candidate see what it is to predict.
+    covariates
+        From `clv.time_varying_covariates`, where candidates name some that change with time. They
+        must reach the observation end.
 
     Returns
     -------
@@ -152,7 +162,8 @@ def choose(
     Raises
     ------
     DataError
-        If a candidate is no purchase model, or the criterion is not known.
+        If a candidate is no purchase model, the criterion is not known, or covariates of the
+        candidates are not there.
     FitError
         If no candidate can be fitted; the message says why of each.
 
@@ -172,6 +183,12 @@ def choose(
     if criterion not in _CRITERIA:
         raise DataError(f"criterion must be 'log_score' or 'aic', not {criterion!r}")
     models = _models(candidates)
+    named = _covariates(models.values(), customers, covariates)
+
+    def with_covariates(rfm: RFM) -> RFM:
+        rfm = rfm if covariates is None else rfm.with_time_varying_covariates(covariates)
+        return rfm.with_covariates(customers, named) if named else rfm
+
     everything = rfm_summary(
         transactions, observation_period_end=observation_period_end, time_unit=time_unit
     )
@@ -182,7 +199,8 @@ def choose(
         calibration_period_end=cut,
         time_unit=time_unit,
     )
-    tried = [_try(label, model, known) for label, model in models.items()]
+    everything, known = map(with_covariates, (everything, known))
+    tried = [_try(label, model, known, transactions) for label, model in models.items()]
     best_first = sorted(tried, key=_order(criterion))
     best = best_first[0]
     if best.fitted is None:
@@ -198,7 +216,7 @@ def choose(
     )
     rows = _rows(best_first, actual)
     return Choice(
-        fitted=best.model.fit(everything),
+        fitted=best.model.fit(everything, transactions=transactions),
         table=ResultTable.of(title, rows, "model"),
         criterion=criterion,
         candidates={one.label: one.fitted for one in best_first if one.fitted is not None},
@@ -222,6 +240,26 @@ def _models(candidates: Sequence[str | PurchaseModel] | None) -> dict[str, Purch
     return {found.label: found.model for found in purchase_candidates(candidates)}
 
 
+def _covariates(
+    models: Iterable[PurchaseModel], customers: Any, changing: TimeVaryingCovariates | None
+) -> list[str]:
+    """Columns of `customers` that the models name, each once.
+
+    Raises
+    ------
+    DataError
+        If they name some and there is no such table.
+    """
+    every = dict.fromkeys(name for model in models for name in model.covariates)
+    named = [name for name in every if changing is None or name not in changing.columns]
+    if named and customers is None:
+        raise DataError(
+            f"candidates name the covariates {', '.join(named)}; give a table with them as "
+            "customers=, or as covariates= if they change with time"
+        )
+    return named
+
+
 def _last_third(rfm: RFM) -> date:
     end = rfm.observation_period_end
     assert end is not None
@@ -235,12 +273,12 @@ def _last_third(rfm: RFM) -> date:
     return cut
 
 
-def _try(label: str, model: PurchaseModel, known: RFM) -> _Tried:
+def _try(label: str, model: PurchaseModel, known: RFM, transactions: Transactions) -> _Tried:
     """Fit and score; what goes wrong becomes the candidate's own row."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BoundaryWarning)  # the row tells it
-            fitted = model.fit(known)
+            fitted = model.fit(known, transactions=transactions)
         horizon = known.holdout_duration
         scores = log_scores(fitted, known, known.array("holdout_purchases"), horizon)
         purchases = float(fitted.expected_purchases(known, horizon).sum())
