@@ -42,6 +42,29 @@ class Story:
     def forecast(self) -> clv.Forecast:
         return clv.forecast(self.rfm, self.bg, self.spend, horizon=52, draws=100)
 
+    @cached_property
+    def customers(self) -> pd.DataFrame:
+        ids = list(self.rfm.customer_ids)
+        channels = (["web", "shop", "friends"] * len(ids))[: len(ids)]
+        return pd.DataFrame({"customer_id": ids, "channel": channels, "acquisition_cost": 20.0})
+
+    @cached_property
+    def returns(self) -> clv.economics.GroupReturns:
+        books = clv.economics.books(
+            self.rfm, self.bg, self.spend, self.customers, horizon=52, draws=50
+        )
+        return clv.economics.returns(books)
+
+    @cached_property
+    def tiers(self) -> clv.tiers.Tiers:
+        return clv.tiers.assign(self.forecast)
+
+    @cached_property
+    def runs(self) -> tuple[clv.lifecycle.Stages, ...]:
+        return clv.lifecycle.replay(
+            self.transactions, self.bg, self.spend, days=["1997-06-30", "1998-06-30"]
+        )
+
 
 @pytest.fixture(scope="module")
 def story() -> Story:
@@ -69,6 +92,13 @@ PICTURES: dict[str, Callable[..., Axes]] = {
     ),
     "gains": lambda s, **k: clv.plots.gains(s.comparison, **k),
     "forecast": lambda s, **k: clv.plots.forecast_distribution(s.forecast, **k),
+    "tiers": lambda s, **k: clv.plots.tiers(s.tiers, **k),
+    "stages": lambda s, **k: clv.plots.stages(s.runs[0], **k),
+    "stages over time": lambda s, **k: clv.plots.stages(
+        clv.lifecycle.over_time(s.runs), value=True, **k
+    ),
+    "moves": lambda s, **k: clv.plots.moves(clv.lifecycle.moves(*s.runs), **k),
+    "CLV to CAC": lambda s, **k: clv.plots.clv_to_cac(s.returns, **k),
     "top customers": lambda s, **k: clv.plots.top_customers(s.forecast, **k),
 }
 
@@ -332,3 +362,46 @@ def test_a_customer_number_cannot_become_a_formula(story: Story) -> None:
     ax = clv.plots.top_customers(forecast, n=3)
     ax.get_figure().canvas.draw()
     assert all(text.get_text().count(r"\$") == 2 for text in ax.get_yticklabels())
+
+
+# --- tiers, stages, channels -----------------------------------------------------------------
+
+
+def test_bars_of_tiers_are_their_shares(story: Story) -> None:
+    ax = clv.plots.tiers(story.tiers)
+    heights = [bar.get_height() for bar in ax.patches]
+    table = story.tiers.table
+    for k, name in enumerate(
+        ("share_of_customers", "share_of_historical_value", "share_of_residual_value")
+    ):
+        np.testing.assert_allclose(heights[5 * k : 5 * k + 5], table.array(name))
+
+
+def test_stages_stack_up_to_everybody(story: Story) -> None:
+    history = clv.lifecycle.over_time(story.runs)
+    ax = clv.plots.stages(history)
+    tops = {round(bar.get_x(), 3): 0.0 for bar in ax.patches}
+    for bar in ax.patches:
+        tops[round(bar.get_x(), 3)] += bar.get_height()
+    assert list(tops.values()) == [len(run.customers) for run in story.runs]
+    without = clv.lifecycle.stages(story.rfm, story.bg)
+    with pytest.raises(DataError, match="know no value"):
+        clv.plots.stages(without, value=True)
+
+
+def test_numbers_in_the_picture_of_moves(story: Story) -> None:
+    found = clv.lifecycle.moves(*story.runs)
+    ax = clv.plots.moves(found)
+    written = sum(int(text.get_text().replace(",", "")) for text in ax.texts)
+    assert written == found.counts.sum()
+
+
+def test_only_known_costs_are_drawn(story: Story) -> None:
+    ax = clv.plots.clv_to_cac(story.returns)
+    middle = story.returns.table.array("clv_to_cac")
+    drawn = ax.lines[0].get_xdata()
+    np.testing.assert_allclose(sorted(drawn), sorted(middle))
+    free = story.customers.assign(acquisition_cost=0.0)
+    books = clv.economics.books(story.rfm, story.bg, story.spend, free, horizon=52, draws=20)
+    with pytest.raises(DataError, match="no group has a known"):
+        clv.plots.clv_to_cac(clv.economics.returns(books))

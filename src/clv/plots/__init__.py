@@ -13,6 +13,7 @@ from clv.plots.purchases import (
     retention_curve,
     tracking,
 )
+from clv.plots.segments import clv_to_cac, moves, stages, tiers
 from clv.plots.value import (
     forecast_distribution,
     gains,
@@ -22,12 +23,16 @@ from clv.plots.value import (
 
 __all__ = [
     "calibration",
+    "clv_to_cac",
     "forecast_distribution",
     "frequency",
     "gains",
+    "moves",
     "predicted_against_historical",
     "probability_alive_matrix",
     "retention_curve",
+    "stages",
+    "tiers",
     "top_customers",
     "tracking",
 ]
