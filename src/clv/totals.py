@@ -116,7 +116,7 @@ def totals_of(
     """
     from scipy.special import ndtri
 
-    spread = _delta_variance(purchases, sums.purchase_slopes) + _delta_variance(
+    spread = delta_variance(purchases, sums.purchase_slopes) + delta_variance(
         spend, sums.spend_slopes
     )
     half = float(ndtri(0.5 + interval / 2)) * np.sqrt(sums.own + spread)
@@ -167,7 +167,7 @@ def _widened(total: Total, factors: Array) -> Total:
     return total._replace(low=max(low, 0.0) if total.value >= 0 else low, high=high)
 
 
-def _delta_variance(fitted: Fitted, slopes: Array) -> Array:
+def delta_variance(fitted: Fitted, slopes: Array) -> Array:
     """Variance over the parameters of what has these slopes in their logarithms."""
     return np.asarray(np.einsum("iv,ij,jv->v", slopes, fitted.log_covariance, slopes))
 

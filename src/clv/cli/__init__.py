@@ -35,6 +35,7 @@ _COMMANDS = {
     "compare": ("clv.cli.comparing", "The forecast against history, on held-out data."),
     "export": ("clv.cli.exporting", "Customers and values for ad platforms, CRMs, spreadsheets."),
     "customer": ("clv.cli.customer", "What is known and expected of one customer, and why."),
+    "backtest": ("clv.cli.backtesting", "What would have been foreseen on earlier days."),
     "quality": ("clv.cli.reading", "What can be read, what cannot, and why not."),
     "datasets": ("clv.cli.reading", "Data sets to try things on."),
 }

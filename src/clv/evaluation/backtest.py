@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from clv.errors import DataError
+from clv.evaluation.aggregates import group_totals
 from clv.evaluation.base import CustomerBase
+from clv.evaluation.curves import EVENTS, Event, decile_rows, reliability_rows
 from clv.evaluation.cut import Cut
+from clv.evaluation.cut_scores import TOPS
 from clv.evaluation.differences import Difference, difference
 from clv.evaluation.foreseen import QUANTITIES, Quantity
+from clv.evaluation.page import Verdict, verdict_of
 from clv.evaluation.scores import LOWER_IS_BETTER
 from clv.evaluation.table import ResultTable
 from clv.evaluation.tidy import fit_rows, metric_rows
@@ -237,6 +241,214 @@ class Backtest:
         return difference(
             self.usable, quantity, metric, method, other, level=self.interval, seed=self.seed
         )
+
+    # -- one method closely ----------------------------------------------------------------
+
+    def cut(self, which: Any = -1) -> Cut:
+        """One of the usable cuts: by place (-1 is the last), or by its day.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        """
+        known = {cut.cut.isoformat(): cut for cut in self.usable}
+        if isinstance(which, int) and -len(known) <= which < len(known):
+            return self.usable[which]
+        day = str(which)[:10]
+        if day not in known:
+            raise DataError(f"there is no cut at {which!r}; there are {', '.join(known)}")
+        return known[day]
+
+    def model(self, quantity: Quantity, method: str | None = None) -> str:
+        """The name of a model: the one given, or the best by what is proper for the quantity.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        """
+        found = method or self.best(quantity)
+        if found is None or found not in self.labels(quantity, models=True):
+            known = self.labels(quantity, models=True)
+            raise DataError(
+                f"no model of {quantity} is called {found!r}; there are {', '.join(known)}"
+            )
+        return found
+
+    def reliability(
+        self,
+        method: str | None = None,
+        *,
+        event: Event = "purchase",
+        cut: Any = None,
+        groups: int = 10,
+    ) -> ResultTable:
+        """Of those of whom something was held 30 % probable, to how many it happened.
+
+        Parameters
+        ----------
+        method
+            A model of purchases; by default the best.
+        event
+            "purchase": buys within the horizon. "alive": P(alive), beside the share who bought,
+            and the share of whom the model expected it: not all who are alive buy.
+        cut
+            Which; by default all together.
+        groups
+            Of customers with similar probabilities, at most.
+
+        Returns
+        -------
+        ResultTable
+            ``group``, ``customers``, ``foreseen``, ``expected`` (share to buy), ``happened`` (share
+            who bought), ``low`` and ``high`` (its interval).
+        """
+        name = self.model("purchases", method)
+        rows = reliability_rows(
+            self._cuts_of("purchases", name, cut), name, event, groups, self.interval
+        )
+        return ResultTable.of(f"{self.labels('purchases')[name]}: {EVENTS[event]}", rows)
+
+    def calibration(
+        self,
+        quantity: Quantity = "value",
+        method: str | None = None,
+        *,
+        cut: Any = None,
+        groups: int = 10,
+    ) -> ResultTable:
+        """Mean foreseen and actual figure by tenth of the customers, highest foreseen first.
+
+        Parameters
+        ----------
+        quantity
+            "purchases" or "value".
+        method
+            By default the best model; historical figures can be asked for as well.
+        cut
+            Which; by default all together.
+        groups
+            How many parts.
+        """
+        name = method or self.model(quantity)
+        rows = decile_rows(self._cuts_of(quantity, name, cut), quantity, name, groups)
+        return ResultTable.of(
+            f"{self.labels(quantity)[name]}: {quantity} by part of the customers", rows
+        )
+
+    def totals(
+        self,
+        quantity: Quantity = "value",
+        method: str | None = None,
+        *,
+        cut: Any = -1,
+        by: str = "cohort",
+        level: float = 0.9,
+    ) -> ResultTable:
+        """Totals of cohorts (or other parts of the customers) and of all, with intervals.
+
+        Parameters
+        ----------
+        quantity
+            "purchases" or "value".
+        method
+            A model; by default the best.
+        cut
+            Which; by default the last.
+        by
+            "cohort", "frequency", or a column given in ``segments``.
+        level
+            Of the predictive intervals. They know chance and that parameters are estimates.
+
+        Returns
+        -------
+        ResultTable
+            ``segment``, ``customers``, ``expected``, ``low``, ``high``, ``actual``, ``holds``.
+        """
+        name, where = self.model(quantity, method), self.cut(cut)
+        parts = [s for s in where.segments if s.by == by]
+        if not parts:
+            known = dict.fromkeys(s.by for s in where.segments)
+            raise DataError(f"customers are not divided by {by!r}; there are {', '.join(known)}")
+        group = np.zeros(len(where.table), dtype=np.int64)
+        for number, part in enumerate(parts):
+            group[part.rows] = number
+        found = group_totals(where, quantity, name, [part.name for part in parts], group)
+        low, high = found.interval(level)
+        rows = [
+            {
+                "segment": segment,
+                "customers": int(found.customers[k]),
+                "expected": float(found.expected[k]),
+                "low": float(low[k]),
+                "high": float(high[k]),
+                "actual": float(found.actual[k]),
+                "holds": bool(low[k] <= found.actual[k] <= high[k]),
+            }
+            for k, segment in enumerate(found.names)
+        ]
+        return ResultTable.of(
+            f"{self.labels(quantity)[name]}: {quantity} from {where.cut} to {where.end} by {by}, "
+            f"{level:.0%} intervals",
+            rows,
+        )
+
+    def verdict(self, method: str | None = None, *, cut: Any = -1, top: int = 10) -> Verdict:
+        """One page for somebody who has to decide: is it right, better than history, for whom.
+
+        Parameters
+        ----------
+        method
+            A model of value. By default the one that foresaw value best at the earlier cuts, so
+            that it is judged by what did not choose it.
+        cut
+            At which it is judged; by default the last.
+        top
+            "The best customers" are this many per cent: 5, 10 or 20.
+
+        Returns
+        -------
+        Verdict
+            Sentences with the numbers behind each; shows itself as text and as HTML.
+
+        Raises
+        ------
+        DataError
+            If there is no such model, or it foresaw nothing at this cut.
+        """
+        if f"captured_top_{top}" not in TOPS:
+            raise DataError(f"top must be 5, 10 or 20 (per cent), not {top!r}")
+        return verdict_of(self, method, cut, top)
+
+    def plot(self, kind: str, **options: Any) -> Any:
+        """Draw it: one of the pictures of backtests in `clv.plots`, such as "tracking".
+
+        Parameters
+        ----------
+        kind
+            "tracking", "reliability", "deciles", "cohort_retention", "cohort_value",
+            "pit_histogram", "interval_coverage" or "metric".
+        options
+            Of that function.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from clv.plots import backtests
+
+        if kind not in backtests.PICTURES:
+            raise DataError(
+                f"there is no picture {kind!r}; there are {', '.join(backtests.PICTURES)}"
+            )
+        return backtests.PICTURES[kind](self, **options)
+
+    def _cuts_of(self, quantity: Quantity, method: str, which: Any) -> list[Cut]:
+        """The cuts at which a method foresaw something: all, or the one that is asked for."""
+        if which is not None:
+            return [self.cut(which)]
+        return [cut for cut in self.usable if method in cut.predictions(quantity)]
 
     # -- shown -----------------------------------------------------------------------------
 

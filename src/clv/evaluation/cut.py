@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.errors import DataError
-from clv.evaluation.cut_scores import CutScores
+from clv.evaluation.cut_scores import CutScores, Segment
 from clv.evaluation.foreseen import Foreseen, Quantity
 from clv.fitted import Fitted
 from clv.numerics.backend import Array
@@ -38,7 +38,7 @@ class Cut:
     place
         Of each customer among those of all cuts, shape (n,).
     segments
-        By name of what divides the customers, the segment of each, shape (n,).
+        Parts of the customers: cohorts, classes of frequency, and what was asked for.
     reason
         Why nothing was foreseen; empty otherwise.
     """
@@ -49,7 +49,8 @@ class Cut:
     actual: Mapping[Quantity, Array] = field(default_factory=dict)
     foreseen: Mapping[Quantity, Mapping[str, Foreseen]] = field(default_factory=dict)
     scores: Mapping[Quantity, CutScores] = field(default_factory=dict)
-    place: npt.NDArray[np.int64] | None = None
+    place: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    segments: tuple[Segment, ...] = field(default=(), repr=False)
     reason: str = ""
 
     def __repr__(self) -> str:

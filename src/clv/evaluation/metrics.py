@@ -840,9 +840,7 @@ def reliability_curve(
     if groups < 1:
         raise DataError(f"groups must be 1 or more, not {groups!r}")
     z = float(ndtri((1 + _checked_share("level", level)) / 2))
-    # a tie goes where its middle lies
-    group = np.minimum((groups * (mid_ranks(p) - 0.5) / p.size).astype(np.int64), groups - 1)
-    _, place = np.unique(group, return_inverse=True)
+    place, _ = equal_groups(p, groups)
     customers = np.bincount(place)
     share = np.bincount(place, weights=y) / customers
     centre = (share + z**2 / (2 * customers)) / (1 + z**2 / customers)
@@ -855,6 +853,16 @@ def reliability_curve(
         np.clip(centre - reach, 0.0, share),
         np.clip(centre + reach, share, 1.0),
     )
+
+
+def equal_groups(values: Floats, groups: int) -> tuple[NDArray[np.int64], int]:
+    """The group of each customer in ascending order of `values`, from 0, and how many there are.
+
+    A tie goes as a whole where its middle lies.
+    """
+    group = np.minimum((groups * (mid_ranks(values) - 0.5) / values.size).astype(int), groups - 1)
+    used, place = np.unique(group, return_inverse=True)
+    return place, used.size
 
 
 def _checked_events(happened: ArrayLike, probability: ArrayLike) -> tuple[Floats, Floats]:

@@ -249,19 +249,21 @@ def _all_cuts(
     tasks = [_task(base, one, length, settings) for one in known if isinstance(one, Known)]
     work = sum(len(task.known.rfm) for task in tasks) * len(settings.purchases)
     number = jobs or (processors() if work > WORTH_PROCESSES and len(tasks) > 1 else 1)
-    found = iter(
+    found = zip(
+        tasks,
         side_by_side(
             work_at_cut,
             tasks,
             jobs=number,
             title=f"foreseeing from {counted(len(tasks), 'cut', 'cuts')}",
             progress=progress,
-        )
+        ),
+        strict=True,
     )
     return tuple(
         Cut(*origin, reason=one)
         if isinstance(one, str)
-        else _assembled(base, origin, one, next(found), covariates)
+        else _assembled(base, origin, *next(found), covariates)
         for origin, one in zip(origins, known, strict=True)
     )
 
@@ -293,10 +295,11 @@ def _task(base: CustomerBase, known: Known, length: CohortLength, settings: Sett
 def _assembled(
     base: CustomerBase,
     origin: Origin,
-    known: Known,
+    task: Task,
     done: Done,
     covariates: TimeVaryingCovariates | None,
 ) -> Cut:
+    known = task.known
     columns = {**known.rfm.data, "customer_id": take(base.days.ids, known.place)}
     return Cut(
         *origin,
@@ -305,6 +308,7 @@ def _assembled(
         foreseen={q: {f.method: f for f in done.foreseen if f.quantity == q} for q in QUANTITIES},
         scores=done.scores,
         place=known.place,
+        segments=tuple(task.segments),
     )
 
 

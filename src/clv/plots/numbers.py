@@ -150,7 +150,7 @@ def tracking(
     expected = {}
     for title, model in by_title(models).items():
         model.check_table(rfm)
-        expected[title] = per_period(_expected_by_day(model, rfm, daily), days_per_period)
+        expected[title] = per_period(expected_by_day(model, rfm, daily), days_per_period)
     cut = rfm.calibration_period_end
     return Tracking(
         last_day=daily.first_day + days_per_period * np.arange(1, periods + 1) - 1,
@@ -162,7 +162,7 @@ def tracking(
     )
 
 
-def _expected_by_day(model: FittedPurchases, rfm: RFM, daily: DailyPurchases) -> Floats:
+def expected_by_day(model: FittedPurchases, rfm: RFM, daily: DailyPurchases) -> Floats:
     """Expected repeat purchases of each day, whose covariates may be its own."""
     from clv.fitted import FittedTimeVarying
 
