@@ -72,16 +72,18 @@ def record(result: Result) -> dict[str, Any]:
 
 def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
     text = run("--help").stdout
-    for word in ("demo", "forecast", "compare", "quality", "datasets", "Exit codes"):
+    for word in ("demo", "forecast", "compare", "backtest", "quality", "datasets", "Exit codes"):
         assert word in text
 
 
-@pytest.mark.parametrize("command", ["demo", "forecast", "compare", "quality", "datasets"])
+@pytest.mark.parametrize(
+    "command", ["demo", "forecast", "compare", "backtest", "quality", "datasets"]
+)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     assert f"Usage: clv {command}" in run(command, "--help").stdout
 
 
-@pytest.mark.parametrize("command", ["forecast", "compare", "quality"])
+@pytest.mark.parametrize("command", ["forecast", "compare", "backtest", "quality"])
 def test_a_command_without_arguments_shows_its_help(command: str) -> None:
     result = CliRunner().invoke(program, [command])
     assert "Usage:" in result.output

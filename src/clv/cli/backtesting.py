@@ -75,6 +75,13 @@ def _cuts(_: click.Context, __: click.Parameter, text: str) -> int | list[str]:
     help="Spend models likewise.  [default: gamma_gamma]",
 )
 @click.option(
+    "--spend-purchases",
+    type=click.Choice(["repeat", "all", "both"]),
+    default="repeat",
+    show_default=True,
+    help="What spend models look at: repeat purchases, the first one too, or try both.",
+)
+@click.option(
     "--bootstrap",
     type=click.IntRange(10),
     default=200,
@@ -110,6 +117,7 @@ def backtest(
     window: str,
     models: list[str] | None,
     spend_models: list[str] | None,
+    spend_purchases: str,
     bootstrap: int,
     seed: int,
     jobs: int | None,
@@ -142,7 +150,7 @@ def backtest(
         cuts=days,
         step=step,
         window=window,
-        spend=spend_models,
+        spend=_spend(spend_models or ["gamma_gamma"], spend_purchases),
         time_unit=time_unit,
         bootstrap=bootstrap,
         seed=seed,
@@ -178,6 +186,13 @@ def backtest(
         tell(verdict)
     for path in written.values():
         tell(f"wrote {path}")
+
+
+def _spend(names: list[str], purchases: str) -> list[Any]:
+    from clv.model import model_class
+
+    looks_at = ["repeat", "all"] if purchases == "both" else [purchases]
+    return [model_class(name)(purchases=which) for name in names for which in looks_at]
 
 
 def _verdict(tried: Any) -> Any:

@@ -17,7 +17,7 @@ from clv.errors import DataError
 from clv.evaluation.cut import Cut
 from clv.evaluation.foreseen import Foreseen, Quantity
 from clv.evaluation.segments import CohortLength, cohorts
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.fitted.purchases import Rows
 from clv.tables._days import Days
 from clv.tables.refunds import net_refunds
@@ -227,8 +227,7 @@ def period_futures(
     names, cohort = cohorts(rfm.values("first_purchase"), length)
     futures = int(np.clip(MOST_PATHS // len(rfm), FEWEST_FUTURES, MOST_FUTURES))
     rng = np.random.default_rng([seed, 3])
-    draws = purchases.draws[rng.permutation(len(purchases.draws))]
-    points = draws[np.arange(futures) % len(draws)]
+    worlds = _worlds(purchases, futures, rng)
     everybody = purchases.rows_of(rfm)
     shape = (len(names), futures, periods)
     totals, active = np.zeros(shape), np.zeros(shape)
@@ -236,7 +235,8 @@ def period_futures(
     for first in range(0, len(rfm), max(1, _BLOCK // futures)):
         block = np.arange(first, min(first + max(1, _BLOCK // futures), len(rfm)))
         rows = everybody.take(everybody.inverse[block])
-        _add(purchases, points, rows, cohort[block], span, rng, totals, active)
+        for world, of_world in zip(worlds, _rows_of_worlds(purchases, rows), strict=True):
+            _add(world, of_world, cohort[block], span, rng, totals, active)
     return PeriodFutures(
         tuple(names),
         np.bincount(cohort, minlength=len(names)),
@@ -246,9 +246,35 @@ def period_futures(
     )
 
 
+class _World(NamedTuple):
+    """Futures in which one model holds, each with its own draw of the parameters."""
+
+    fitted: FittedPurchases
+    points: Floats
+    futures: Integers
+
+
+def _worlds(purchases: FittedPurchases, futures: int, rng: np.random.Generator) -> list[_World]:
+    """One for each member of a stack, as many futures as its weight says; otherwise one."""
+    members, weights = [purchases], np.ones(1)
+    if isinstance(purchases, Stacked):
+        members, weights = list(purchases.members), np.asarray(purchases.weights)
+    borders = np.round(np.cumsum(weights / weights.sum()) * futures).astype(np.int64)
+    worlds = []
+    for member, own in zip(members, np.split(np.arange(futures), borders[:-1]), strict=True):
+        draws = member.draws[rng.permutation(len(member.draws))]
+        worlds.append(_World(member, draws[np.arange(own.size) % len(draws)], own))
+    return worlds
+
+
+def _rows_of_worlds(purchases: FittedPurchases, rows: Rows) -> list[Rows]:
+    if isinstance(purchases, Stacked):
+        return [own for _, _, own in purchases.parts(rows)]
+    return [rows]
+
+
 def _add(
-    purchases: FittedPurchases,
-    points: Floats,
+    world: _World,
     rows: Rows,
     cohort: Integers,
     span: float,
@@ -257,20 +283,26 @@ def _add(
     active: Floats,
 ) -> None:
     """Add the futures of some customers to those of their cohorts."""
-    _, futures, periods = totals.shape
+    futures, periods = world.futures.size, totals.shape[2]
+    if not futures:
+        return
+    purchases, points = world.fitted, world.points
     paths = purchases.sample_futures(points, rows, span, rng)
     alive = rng.random(paths.counts.shape) < purchases.alive_at_draws(points, rows)
     path = np.repeat(np.arange(paths.counts.size), paths.counts.ravel())
     kept = alive.ravel()[path]
     path, times = path[kept], paths.times[kept]
     period = np.minimum((times / span * periods).astype(np.int64), periods - 1)
-    customer, future = np.divmod(path, futures)
-    place = (cohort[customer] * futures + future) * periods + period
-    totals += np.bincount(place, minlength=totals.size).reshape(totals.shape)
     once = np.unique(path * periods + period)
-    customer, future = np.divmod(once // periods, futures)
-    place = (cohort[customer] * futures + future) * periods + once % periods
-    active += np.bincount(place, minlength=active.size).reshape(active.shape)
+    for counted, path_of, period_of in (
+        (totals, path, period),
+        (active, once // periods, once % periods),
+    ):
+        customer, future = np.divmod(path_of, futures)
+        place = (cohort[customer] * futures + future) * periods + period_of
+        shape = (totals.shape[0], futures, periods)
+        found = np.bincount(place, minlength=totals.shape[0] * futures * periods)
+        counted[:, world.futures] += found.reshape(shape)
 
 
 class PeriodActual(NamedTuple):

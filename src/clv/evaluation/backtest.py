@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clv.errors import DataError
-from clv.evaluation.aggregates import group_totals
+from clv.evaluation.aggregates import GroupTotals, group_totals
 from clv.evaluation.base import CustomerBase
 from clv.evaluation.curves import EVENTS, Event, decile_rows, reliability_rows
 from clv.evaluation.cut import Cut
@@ -374,7 +374,11 @@ class Backtest:
         group = np.zeros(len(where.table), dtype=np.int64)
         for number, part in enumerate(parts):
             group[part.rows] = number
-        found = group_totals(where, quantity, name, [part.name for part in parts], group)
+        key = (where.cut, quantity, name, by)
+        if key not in self._totals:
+            names = [part.name for part in parts]
+            self._totals[key] = group_totals(where, quantity, name, names, group)
+        found = self._totals[key]
         low, high = found.interval(level)
         rows = [
             {
@@ -393,6 +397,10 @@ class Backtest:
             f"{level:.0%} intervals",
             rows,
         )
+
+    @cached_property
+    def _totals(self) -> dict[Any, GroupTotals]:
+        return {}
 
     def verdict(self, method: str | None = None, *, cut: Any = -1, top: int = 10) -> Verdict:
         """One page for somebody who has to decide: is it right, better than history, for whom.

@@ -18,8 +18,8 @@ Ends = NDArray[np.float32]  #: exact for whole numbers up to 16 million
 
 LEVELS = (0.5, 0.8, 0.9)
 
-_NEGLIGIBLE = 1e-4
-"""Probability above which counts are left alone: their part of the CRPS is of its square."""
+_NEGLIGIBLE = 1e-5
+"""Probability beyond which counts are left alone: too little for a CRPS or a variance."""
 
 _MOST_PURCHASES = 100_000
 """No distribution of purchases is followed beyond this count."""

@@ -53,14 +53,16 @@ def reliability_rows(
 
 
 def _joined(parts: Sequence[Floats | None]) -> Floats:
-    return np.clip(np.concatenate([part for part in parts if part is not None]), 0.0, 1.0)
+    joined: Floats = np.concatenate([part for part in parts if part is not None])
+    return np.minimum(np.maximum(joined, 0.0), 1.0)
 
 
 def _group_means(by: Floats, values: Floats, groups: int) -> Floats:
     """Means of `values` in the groups of `metrics.reliability_curve` by `by`."""
     place, number = metrics.equal_groups(by, groups)
     sums = np.bincount(place, weights=values, minlength=number)
-    return np.asarray(sums / np.bincount(place, minlength=number))
+    means: Floats = sums / np.bincount(place, minlength=number)
+    return means
 
 
 def decile_rows(

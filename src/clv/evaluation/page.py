@@ -411,8 +411,6 @@ def _intervals(judged: _Judged) -> list[Sentence]:
 
 def _groups(judged: _Judged) -> list[Sentence]:
     """For whom it is wrong: parts of the customers whose total lies outside its interval."""
-    from scipy.special import bdtrc
-
     said = []
     tried, where = judged.tried, judged.cut
     for by in dict.fromkeys(part.by for part in where.segments):
@@ -442,12 +440,26 @@ def _groups(judged: _Judged) -> list[Sentence]:
         )
         if not missed:
             text, news = f"{start}.", _GOOD
-        elif float(bdtrc(len(missed) - 1, len(rows), 0.1)) > 0.05:
+        elif _by_chance(rows) > 0.05:
             text, news = f"{start}, which may be chance. Missed: {worst}.", _EVEN
         else:
             text, news = f"{start}. Wrong for {worst}.", _BAD
         said.append(Sentence("groups", text, news, numbers))
     return said
+
+
+def _by_chance(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Probability that totals lie as far from what was foreseen if the forecast is true.
+
+    By the sum of squares of their distances in standard deviations, chi-squared.
+    """
+    from scipy.special import chdtrc, ndtri
+
+    away = [
+        (row["actual"] - row["expected"]) / max(row["high"] - row["expected"], 1e-300)
+        for row in rows
+    ]
+    return float(chdtrc(len(rows), float(ndtri(0.95)) ** 2 * sum(z**2 for z in away)))
 
 
 def _boundary(judged: _Judged) -> list[Sentence]:

@@ -90,6 +90,8 @@ class Variant:
         return ("frequency", "T") if self.number == 1 else ("frequency", "recency", "T")
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "file":  # asked of a copy that is not filled yet
+            raise AttributeError(name)
         return getattr(self.file, name)
 
 
