@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +45,12 @@ class Specification:
 
     def fit_purchases(self, rfm: RFM) -> FittedPurchases:
         """Fit the purchase model; a boundary is kept in its record, not warned about."""
-        return self._fit(model_class(self.purchases)(), rfm)
+        return cast(FittedPurchases, self._fit(model_class(self.purchases)(), rfm))
 
     def fit_spend(self, rfm: RFM) -> FittedSpend:
         """Fit the spend model."""
-        return self._fit(model_class(self.spend)(purchases=self.spend_purchases), rfm)
+        model = model_class(self.spend)(purchases=self.spend_purchases)
+        return cast(FittedSpend, self._fit(model, rfm))
 
     def _fit(self, model: Any, rfm: RFM) -> Any:
         with warnings.catch_warnings():

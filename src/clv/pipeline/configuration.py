@@ -125,7 +125,7 @@ class GateSection(Section):
     holdout: str = "8 weeks"
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     resamples: Annotated[int, Field(ge=100)] = 1000
-    min_gain: Annotated[float, Field(ge=0)] = 0.005
+    min_gain: Annotated[float, Field(ge=0)] = 0.01
     champion_bias: Positive = 0.25
     champion_spend_bias: Positive = 0.25
     max_bias: Positive = 0.5

@@ -18,7 +18,7 @@ _KEY = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*(?:\.[^=]*)?=")
 
 
 def load_configuration(path: str | Path) -> Configuration:
-    """Read a configuration.
+    r"""Read a configuration.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def load_configuration(path: str | Path) -> Configuration:
     --------
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "clv.toml"
-    >>> _ = file.write_text('[source]\\npath = "orders.csv"\\namuont = "total"\\n')
+    >>> _ = file.write_text('[source]\npath = "orders.csv"\namuont = "total"\n')
     >>> load_configuration(file)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     clv.errors.ConfigurationError: ...clv.toml, line 3: source.amuont is not known; did you mean

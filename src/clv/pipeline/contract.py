@@ -96,7 +96,7 @@ def contract_rules(
     return rules + _history(night, section, earlier)
 
 
-# --- volume and amounts ----------------------------------------------------------------------------
+# --- volume and amounts --------------------------------------------------------------------------
 
 
 def _volume(night: Night, section: ContractSection) -> list[Rule]:
@@ -152,7 +152,7 @@ def _volume(night: Night, section: ContractSection) -> list[Rule]:
     return rules
 
 
-# --- the past, told again --------------------------------------------------------------------------
+# --- the past, told again ------------------------------------------------------------------------
 
 
 def _history(night: Night, section: ContractSection, earlier: Version | None) -> list[Rule]:
@@ -182,7 +182,8 @@ def _history(night: Night, section: ContractSection, earlier: Version | None) ->
             change(name),
             "at most",
             section.max_history_change,
-            f"change of the {name} {since}: {getattr(told, name):,.0f}, {getattr(again, name):,.0f}",
+            f"change of the {name} {since}: {getattr(told, name):,.0f} and "
+            f"{getattr(again, name):,.0f}",
         )
         for name in names
     ]

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from clv.pipeline.configuration import Configuration, SourceSection
 from clv.pipeline.secrets import expand
 from clv.tables._day import day_number
+from clv.tables._file_sources import private_database, readable
+from clv.tables._files import quoted
 from clv.tables._fingerprint import fingerprint
 from clv.tables.rfm import RFM
 from clv.tables.summary import rfm_summary
@@ -41,16 +43,37 @@ def read(configuration: Configuration, as_of: dt.date) -> Transactions:
     if source.url is None:
         assert source.path is not None
         path = expand(source.path)
-        return read_transactions(
-            path if Path(path).is_absolute() else str(configuration.path(path)), **columns
-        )
-    return read_transactions(
+        there = path if Path(path).is_absolute() else str(configuration.path(path))
+        return settled(read_transactions(there, **columns))
+    found = read_transactions(
         resolved_url(expand(source.url), configuration),
         table=source.table,
         schema=source.schema_name,
         query=source.query,
         parameters={"as_of": as_of},
         **columns,
+    )
+    return settled(found)
+
+
+def settled(transactions: Transactions) -> Transactions:
+    """The same with its usable lines in a file of our own.
+
+    A night asks for them a dozen times, and reading CSV a dozen times takes longer than all the
+    rest; it also keeps to what was read, should the source change meanwhile.
+    """
+    lines = transactions.lines
+    if not (isinstance(lines, nw.LazyFrame) and lines.implementation.is_duckdb()):
+        return transactions
+    connection, folder = private_database()
+    path = folder / "lines.parquet"
+    with readable(transactions.source):
+        lines.to_native().write_parquet(str(path), compression="zstd")
+    scan = connection.sql(f"SELECT * FROM read_parquet({quoted([path])})")
+    return replace(
+        transactions,
+        lines=nw.from_native(scan),
+        keep_alive=(connection, transactions.keep_alive),
     )
 
 

@@ -204,7 +204,7 @@ def _champion(
     return Judgement(split, again.fitted, specification.fit_spend(split), resampling), "refitted"
 
 
-# --- rules -----------------------------------------------------------------------------------------
+# --- rules ---------------------------------------------------------------------------------------
 
 
 def _convergence(challenger: Challenger, gate: GateSection) -> list[Rule]:
@@ -250,14 +250,8 @@ def _no_worse(gain: Interval | None, material: float, compared: str | None) -> R
 def _own(ours: Judgement, theirs: Judgement | None, gate: GateSection) -> list[Rule]:
     """Absolute limits; a champion that is further off itself makes room for as much."""
 
-    def rule(
-        name: str,
-        value: float,
-        limit: float,
-        other: float | None,
-        text: str,
-        bound: Bound = "at most",
-    ) -> Rule:
+    def rule(name: str, value: float, limit: float, other: float | None, text: str) -> Rule:
+        bound: Bound = "at most"
         if not math.isfinite(value):
             return Rule(name, "quality", None, bound, limit, "nothing was bought in the holdout")
         room = limit if other is None or not math.isfinite(other) else max(limit, _SLACK * other)
@@ -266,44 +260,42 @@ def _own(ours: Judgement, theirs: Judgement | None, gate: GateSection) -> list[R
     if float(ours.actual.sum()) < _FEWEST:
         why = f"only {ours.actual.sum():.0f} purchases in the holdout"
         return [Rule("bias", "quality", None, "at most", gate.max_bias, why)]
-    other = theirs
-    return [
-        rule(
-            "bias",
-            abs(ours.bias.value),
-            gate.max_bias,
-            other and abs(other.bias.value),
-            f"expected purchases were off by {ours.bias.value:+.1%}",
-        ),
-        rule(
-            "spend_bias",
-            abs(ours.spend_bias.value),
+    off = None if theirs is None else _how_far_off(theirs)
+
+    def room(name: str) -> float | None:
+        return None if off is None else off[name]
+
+    own = _how_far_off(ours)
+    texts = {
+        "bias": (gate.max_bias, f"expected purchases were off by {ours.bias.value:+.1%}"),
+        "spend_bias": (
             gate.max_spend_bias,
-            other and abs(other.spend_bias.value),
             f"expected value of a purchase was off by {ours.spend_bias.value:+.1%}",
         ),
-        rule(
-            "calibration",
-            ours.calibration_error,
+        "calibration": (
             gate.max_calibration_error,
-            other and other.calibration_error,
             "gap between expected and actual purchases by tenth of the customers, relative",
         ),
-        rule(
-            "coverage",
-            abs(ours.coverage - COVERAGE),
+        "coverage": (
             gate.max_coverage_error,
-            other and abs(other.coverage - COVERAGE),
             f"{ours.coverage:.1%} of the customers were inside their {COVERAGE:.0%} intervals",
         ),
-        rule(
-            "against_history",
-            ours.against_history,
+        "against_history": (
             gate.max_against_history,
-            other and other.against_history,
             "root mean squared error over that of simply looking back",
         ),
-    ]
+    }
+    return [rule(name, own[name], limit, room(name), text) for name, (limit, text) in texts.items()]
+
+
+def _how_far_off(judgement: Judgement) -> dict[str, float]:
+    return {
+        "bias": abs(judgement.bias.value),
+        "spend_bias": abs(judgement.spend_bias.value),
+        "calibration": judgement.calibration_error,
+        "coverage": abs(judgement.coverage - COVERAGE),
+        "against_history": judgement.against_history,
+    }
 
 
 def _drifted(theirs: Judgement, gate: GateSection) -> list[Rule]:

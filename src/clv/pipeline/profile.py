@@ -60,7 +60,7 @@ class Histogram:
     def shares(self) -> Floats:
         """Of all values, per bin."""
         counts = np.asarray(self.counts, dtype=np.float64)
-        return counts / max(counts.sum(), 1.0)
+        return np.asarray(counts / max(counts.sum(), 1.0))
 
 
 @dataclass(frozen=True)

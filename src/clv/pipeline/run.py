@@ -293,10 +293,10 @@ class _Run:
         shown = outputs.current
         behind = shown is not None and shown[:10] > str(state.night.as_of)
         done = registry.run(state.key)
-        if done is not None and done["run"] == run and not promoted:
-            if (outputs.holds(run) and shown == run) or state.replay or behind:
-                self.log.info("already done", run=run)
-                return {**done, "already": True, "refitted": False}
+        written = (outputs.holds(run) and shown == run) or state.replay or behind
+        if done is not None and done["run"] == run and written and not promoted:
+            self.log.info("already done", run=run)
+            return {**done, "already": True, "refitted": False}
         code = REFUSED if verdict == "refused" else DONE
         answer = known | _answer(verdict, code, state.verdict["reason"], state.rules)
         answer |= {"already": False, "run": run, "scored_by": name}
@@ -359,7 +359,7 @@ class _State:
     rules: list[dict[str, Any]]
 
     def promotes(self, registry: Registry) -> bool:
-        """Whether tonight's challenger takes the champion's place: once, and not once taken back."""
+        """Whether tonight's challenger takes the champion's place: once, not after a rollback."""
         if self.verdict["verdict"] != "promoted":
             return False
         if self.version is None or self.replay:
