@@ -2,11 +2,13 @@
 
 ==== ==========================================================================================
 0    done
-1    something else: a file could not be written (one line), or a fault of the program
-     (a traceback)
+1    something else: a file could not be written or a registry is damaged (one line), or a fault
+     of the program (a traceback)
 2    the command was not understood; nothing was read
 3    the data cannot be used; nothing was written, except the rejected rows that were asked for
 4    the fit did not converge
+5    `clv retrain`: the challenger was refused; the champion stays and has scored everybody
+75   another run is at work on the registry
 130  stopped from the keyboard
 ==== ==========================================================================================
 
@@ -25,7 +27,16 @@ from typing import Any
 import click
 
 from clv.cli.console import note
-from clv.errors import ClvError, ClvWarning, ConvergenceError, InfiniteValueError
+from clv.errors import (
+    ClvError,
+    ClvWarning,
+    ConfigurationError,
+    ConvergenceError,
+    InfiniteValueError,
+    LockedError,
+    RegistryError,
+    StorageError,
+)
 
 __all__ = ["main", "program"]
 
@@ -36,6 +47,10 @@ _COMMANDS = {
     "export": ("clv.cli.exporting", "Customers and values for ad platforms, CRMs, spreadsheets."),
     "customer": ("clv.cli.customer", "What is known and expected of one customer, and why."),
     "backtest": ("clv.cli.backtesting", "What would have been foreseen on earlier days."),
+    "retrain": ("clv.cli.retraining", "The night job: retrain, judge, promote or refuse, score."),
+    "backfill": ("clv.cli.retraining", "The same for many nights of the past."),
+    "config": ("clv.cli.configuring", "Write and check the night job's configuration."),
+    "models": ("clv.cli.versions", "Trained versions: list, show, promote, roll back."),
     "quality": ("clv.cli.reading", "What can be read, what cannot, and why not."),
     "datasets": ("clv.cli.reading", "Data sets to try things on."),
 }
@@ -91,9 +106,15 @@ class _Program(click.Group):
 
 
 def _exit_code(error: ClvError) -> int:
-    if isinstance(error, ConvergenceError):
-        return 4
-    return 2 if isinstance(error, InfiniteValueError) else 3
+    codes: dict[type[ClvError], int] = {
+        ConvergenceError: 4,
+        ConfigurationError: 2,
+        InfiniteValueError: 2,
+        LockedError: 75,
+        RegistryError: 1,
+        StorageError: 1,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), 3)
 
 
 def _say_warnings() -> None:
@@ -139,7 +160,7 @@ def program() -> None:
           --observation-period-end last --horizon "52 weeks" --output forecast.parquet
 
     Exit codes: 0 done, 2 the command was not understood, 3 the data cannot be used,
-    4 the fit did not converge.
+    4 the fit did not converge; `clv retrain --help` has those of the night job.
     """  # noqa: D205, D301 - \b is click's mark for "leave the lines as they are"
 
 

@@ -66,7 +66,7 @@ class Source:
 
         with working(f"reading {self.name}"):
             if not self.name.startswith(_DATASET):
-                return clv.read_transactions(self.name, **self.columns)
+                return clv.read_transactions(_expanded(self.name), **self.columns)
             found, columns = _dataset(self.name.removeprefix(_DATASET))
             return clv.read_transactions(found, **{**columns, **self.columns})
 
@@ -80,6 +80,15 @@ class Source:
     def period_end(self, text: str, option: str) -> date | str:
         """A day, or the last one in the data."""
         return "last" if text.strip().lower() == "last" else self.day(text, option)
+
+
+def _expanded(name: str) -> str:
+    """The name with variables of the environment in it, as a database's URL has its secret."""
+    if "${" not in name:
+        return name
+    from clv.pipeline.secrets import expand
+
+    return expand(name)
 
 
 def _dataset(name: str) -> tuple[Any, dict[str, Any]]:
@@ -97,6 +106,9 @@ def _dataset(name: str) -> tuple[Any, dict[str, Any]]:
 
 _SOURCE_OPTIONS = (
     click.argument("source"),
+    click.option("--table", help="Of a database: the table to read."),
+    click.option("--schema", help="Of a database: where the table is."),
+    click.option("--query", metavar="SELECT", help="Of a database: instead of a table."),
     click.option("--customer-id", metavar="COLUMN", help="Who bought.  [default: customer_id]"),
     click.option("--date", metavar="COLUMN", help="When.  [default: date]"),
     click.option("--amount", metavar="COLUMN", help="For how much.  [default: amount]"),
@@ -153,7 +165,7 @@ _SOURCE_NAMES = frozenset(
     (
         *("source", "customer_id", "date", "amount", "quantity", "unit_price", "order_id"),
         *("calendar", "timezone", "date_format", "decimal", "delimiter", "encoding"),
-        *("refunds", "zero_amounts", "memory"),
+        *("refunds", "zero_amounts", "memory", "table", "schema", "query"),
     )
 )
 
@@ -164,6 +176,14 @@ def _checked(name: str, columns: dict[str, Any]) -> Source:
         raise click.UsageError("give --amount, or --quantity and --unit-price, not both")
     if len(parts) == 1:
         raise click.UsageError("--quantity and --unit-price belong together")
+    if "://" in name:
+        from clv.pipeline.secrets import holds_secret
+
+        if holds_secret(name):
+            raise click.UsageError(
+                "a password on the command line is seen by others; put the URL into a variable of "
+                "the environment and write '${CLV_DATABASE_URL}' (in single quotes)"
+            )
     if "timezone" in columns:
         from clv.tables._calendars import check_timezone
 
