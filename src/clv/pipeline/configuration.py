@@ -111,7 +111,8 @@ class ContractSection(Section):
     recent_days: Annotated[int, Field(ge=1)] = 28
     min_volume: Share = 0.35
     max_volume: Positive = 4.0
-    min_new_and_repeat: Share = 0.65
+    suspicious_volume: Share = 0.65
+    min_not_thinned: Share = 0.75
     max_amount_ratio: Annotated[float, Field(gt=1)] = 5.0
     max_history_change: Share = 0.1
     max_history_psi: Positive = 0.1

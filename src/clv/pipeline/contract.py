@@ -117,7 +117,7 @@ def _volume(night: Night, section: ContractSection) -> list[Rule]:
     why = "" if known else f"fewer than {_FEWEST_WINDOWS} stretches of {days} days before to go by"
 
     def ratio(name: str) -> float | None:
-        if not known or usual[name] < (_FEWEST_ROWS if name in ("new", "repeat") else 1e-12):
+        if not known or usual[name] <= 0:
             return None
         return float(getattr(recent, name) / usual[name])
 
@@ -126,23 +126,11 @@ def _volume(night: Night, section: ContractSection) -> list[Rule]:
 
     volume = ratio("rows")
     said = f"rows of the last {days} days over the usual number ({usual['rows']:,.0f})"
-    parts = [part for part in (ratio("new"), ratio("repeat")) if part is not None]
-    both = max(parts) if len(parts) == 2 else None
     limit = section.max_amount_ratio
-    # a shop may lose its new customers or its old ones; both at once is a file that lacks rows
     rules = [
         rule("volume_low", volume, "at least", section.min_volume, said),
         rule("volume_high", volume, "at most", section.max_volume, said),
-        rule(
-            "rows_thinned",
-            both,
-            "at least",
-            section.min_new_and_repeat,
-            f"new customers and purchases of known ones in the last {days} days over the usual "
-            "numbers, the larger of both"
-            if both is not None
-            else "too few new customers, or too few others, to tell",
-        ),
+        _thinned(volume, recent, before, usual, section),
     ]
     for name in ("median_amount", "mean_amount"):
         value = ratio(name)
@@ -150,6 +138,35 @@ def _volume(night: Night, section: ContractSection) -> list[Rule]:
         text = f"{name.replace('_', ' ')} of the last {days} days over the usual or the reverse"
         rules.append(rule(name, apart, "at most", limit * (1 if "median" in name else 2), text))
     return rules
+
+
+def _thinned(
+    volume: float | None,
+    recent: Window,
+    before: list[Window],
+    usual: dict[str, float],
+    section: ContractSection,
+) -> Rule:
+    """Whether there are fewer rows because rows are missing, or because customers buy less.
+
+    Customers who buy less still put as much into a basket, and as many new ones come; a file that
+    lacks rows here and there lacks parts of baskets and new customers, too.
+    """
+
+    def rule(value: float | None, text: str) -> Rule:
+        return Rule("rows_thinned", "contract", value, "at least", section.min_not_thinned, text)
+
+    if volume is None or volume >= section.suspicious_volume:
+        return rule(None, "the number of rows is not suspiciously low")
+    baskets = float(np.median([w.rows / max(1, w.new + w.repeat) for w in before]))
+    basket = recent.rows / max(1, recent.new + recent.repeat) / baskets
+    known = usual["new"] >= _FEWEST_ROWS
+    new = min(1.0, recent.new / usual["new"]) if known else 1.0
+    return rule(
+        basket * new,
+        f"{volume:.0%} of the usual rows; rows per purchase ({basket:.0%} of the usual)"
+        + (f" times new customers ({new:.0%})" if known else ""),
+    )
 
 
 # --- the past, told again ------------------------------------------------------------------------
