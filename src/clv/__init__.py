@@ -22,12 +22,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clv.calibration import Calibration as Calibration
     from clv.evaluation.backtest import Backtest as Backtest
+    from clv.evaluation.calibration import calibrate as calibrate
     from clv.evaluation.choice import Choice as Choice
     from clv.evaluation.choice import choose as choose
     from clv.evaluation.comparison import Comparison as Comparison
     from clv.evaluation.comparison import compare as compare
     from clv.evaluation.rolling import backtest as backtest
+    from clv.evaluation.stacking import stack as stack
     from clv.fitted import Fitted as Fitted
     from clv.forecast import Forecast as Forecast
     from clv.forecast import forecast as forecast
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Backtest": "clv.evaluation.backtest",
+    "Calibration": "clv.calibration",
     "Choice": "clv.evaluation.choice",
     "Comparison": "clv.evaluation.comparison",
     "Contracts": "clv.tables.contracts",
@@ -70,6 +74,7 @@ _PUBLIC = {
     "StackedModel": "clv.stacked_model",
     "Transactions": "clv.tables.transactions",
     "backtest": "clv.evaluation.rolling",
+    "calibrate": "clv.evaluation.calibration",
     "choose": "clv.evaluation.choice",
     "compare": "clv.evaluation.comparison",
     "contracts_from_survivors": "clv.tables.contracts",
@@ -85,6 +90,7 @@ _PUBLIC = {
     "retention_curve": "clv.retention",
     "rfm_summary": "clv.tables.summary",
     "rfm_table": "clv.tables.ready_made",
+    "stack": "clv.evaluation.stacking",
     "time_varying_covariates": "clv.tables.time_varying",
 }
 _NAMESPACES = (

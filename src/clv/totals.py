@@ -141,9 +141,8 @@ def widened(totals: tuple[Total, ...], calibration: Calibration) -> tuple[Total,
         What was learned: purchases shift by its factor of purchases, residual value by that times
         its factor of spend.
     """
-    shift, spend = (s.atoms(201) for s in (calibration.purchases, calibration.spend))
-    order = np.random.default_rng(0).permutation(len(spend))
-    both = {"residual_value": shift + spend[order]}
+    shift, spend = (s.atoms(101) for s in (calibration.purchases, calibration.spend))
+    both = {"residual_value": np.add.outer(shift, spend).reshape(-1)}
     return tuple(_widened(total, np.exp(both.get(total.name, shift))) for total in totals)
 
 

@@ -15,6 +15,7 @@ from clv.errors import DataError
 from clv.evaluation.aggregates import GroupTotals, group_totals
 from clv.evaluation.base import CustomerBase
 from clv.evaluation.curves import EVENTS, Event, decile_rows, reliability_rows
+from clv.evaluation.candidates import Candidate
 from clv.evaluation.cut import Cut
 from clv.evaluation.cut_scores import TOPS
 from clv.evaluation.differences import Difference, difference
@@ -60,6 +61,8 @@ class Backtest:
         The customers of all cuts.
     notes
         What should be known of it, in sentences.
+    candidates
+        The models that were tried, not fitted: of purchases, then of spend.
     """
 
     cuts: tuple[Cut, ...]
@@ -71,6 +74,7 @@ class Backtest:
     seed: int
     base: CustomerBase = field(repr=False)
     notes: tuple[str, ...]
+    candidates: tuple[Candidate, ...] = field(default=(), repr=False)
 
     @property
     def usable(self) -> tuple[Cut, ...]:

@@ -195,6 +195,7 @@ def backtest(
         seed=seed,
         base=base,
         notes=(),
+        candidates=(*settings.purchases, *settings.spend),
     )
     return replace(result, notes=(*period.notes, *_notes(result, settings)))
 
