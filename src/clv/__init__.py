@@ -22,7 +22,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clv.calibration import Calibration as Calibration
     from clv.evaluation.backtest import Backtest as Backtest
     from clv.evaluation.calibration import calibrate as calibrate
     from clv.evaluation.choice import Choice as Choice
@@ -63,7 +62,6 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Backtest": "clv.evaluation.backtest",
-    "Calibration": "clv.calibration",
     "Choice": "clv.evaluation.choice",
     "Comparison": "clv.evaluation.comparison",
     "Contracts": "clv.tables.contracts",

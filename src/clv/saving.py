@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from clv import families
+from clv.calibration import Calibration
 from clv.errors import SavedModelError
 from clv.files import folder_beside
 from clv.fitted import Fitted, Stacked
@@ -128,11 +129,11 @@ def _load_stack(folder: Path, record: dict[str, Any]) -> Stacked:
 
 
 def load(path: str | Path) -> Any:
-    """Read a model that ``Fitted.save`` has written.
+    """Read a model that ``Fitted.save`` has written, or the file of a calibration.
 
     Returns
     -------
-    FittedPurchases or FittedSpend
+    FittedPurchases, FittedSpend or Calibration
         Its predictions equal those of the model that was saved.
 
     Raises
@@ -142,6 +143,8 @@ def load(path: str | Path) -> Any:
         its checksums.
     """
     folder = Path(path)
+    if folder.is_file():
+        return Calibration.load(folder)
     record = _record(folder)
     if record.pop("record_sha256", None) != _checksum(record):
         raise SavedModelError(_changed(folder / "model.json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,11 +182,11 @@ def test_of_cuts_that_overlap_the_later_ones_count(orders: Transactions) -> None
 
 def test_a_calibration_is_saved_as_json(tmp_path: Path, tried: Backtest) -> None:
     learned = clv.calibrate(tried, "pareto_nbd + all")
-    assert Calibration.load(learned.save(tmp_path / "calibration.json")) == learned
+    assert clv.load(learned.save(tmp_path / "calibration.json")) == learned
     (tmp_path / "other.json").write_text("[1, 2]")
     for name in ("other.json", "missing.json"):
-        with pytest.raises(SavedModelError, match="is not a saved calibration"):
-            Calibration.load(tmp_path / name)
+        with pytest.raises(SavedModelError, match="is not a saved"):
+            clv.load(tmp_path / name)
     with pytest.raises(SavedModelError, match=r"clv\.calibrate"):
         Calibration.from_dict({"format": 99})
 
@@ -258,7 +259,7 @@ def test_what_cannot_be_calibrated(
     )
     with pytest.warns(BoundaryWarning):
         bg_bb = clv.BetaGeoBetaBinomModel().fit(counted)
-    spend = clv.GammaGammaModel().fit(counted)
+    spend = replace(gamma_gamma, time_unit="year")
     with pytest.raises(DataError, match="cannot be calibrated"):
         clv.forecast(counted, bg_bb, spend, horizon=3, calibration=learned)
 
@@ -336,8 +337,8 @@ def held_by(shops: int, spread: float) -> pd.DataFrame:
 
 
 def test_corrected_intervals_cover_where_periods_differ() -> None:
-    """Twelve shops here; 150 in the slow run, within two points of nominal."""
-    held = held_by(12, spread=0.3).mean()
+    """Eight shops here; 150 in the slow run, against what is nominal."""
+    held = held_by(8, spread=0.3).mean()
     assert held["expected_purchases before"] < 0.6
     assert held["expected_purchases after"] >= 0.75
     assert held["residual_value after"] >= 0.75
