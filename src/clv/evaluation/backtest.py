@@ -14,8 +14,8 @@ import numpy as np
 from clv.errors import DataError
 from clv.evaluation.aggregates import GroupTotals, group_totals
 from clv.evaluation.base import CustomerBase
-from clv.evaluation.curves import EVENTS, Event, decile_rows, reliability_rows
 from clv.evaluation.candidates import Candidate
+from clv.evaluation.curves import EVENTS, Event, decile_rows, reliability_rows
 from clv.evaluation.cut import Cut
 from clv.evaluation.cut_scores import TOPS
 from clv.evaluation.differences import Difference, difference
