@@ -4,6 +4,7 @@
 #   make test   linters, types, import contract, tests
 #   make slow   the tests that take minutes
 #   make lint   what `make test` runs before the tests
+#   make mutants  change the models one operation at a time: which changes do tests not notice?
 #   make bench  side by side with lifetimes and pymc-marketing
 #   make lock   write requirements/*.txt anew from pyproject.toml
 #   make clean  remove what was made here, the environments included
@@ -41,7 +42,7 @@ endif
 LOCKED = $(INSTALL) --quiet --require-hashes --no-deps -r
 ITSELF = $(INSTALL) --quiet --no-deps --no-build-isolation -e .
 
-.PHONY: run test slow lint bench bench-here lock clean pytest
+.PHONY: run test slow lint bench bench-here lock clean mutants pytest
 
 run: $(ENV)/.run
 	$(ENV)/bin/clv demo
@@ -59,6 +60,19 @@ pytest: $(ENV)/.test
 
 slow: $(ENV)/.test
 	$(PY) -m pytest -n $(JOBS) -m slow $(TESTS)
+
+# --- mutants: hours; MUTANTS="clv.families.nbd*" only these, LONGEST=1000 with the slowest tests --
+
+MUTANTS ?=
+
+mutants: $(ENV)/.mutants
+	CI=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONPATH=tests $(ENV)/bin/mutmut run --max-children $(JOBS) $(MUTANTS)
+	$(ENV)/bin/mutmut results
+
+$(ENV)/.mutants: requirements/mutants.txt $(ENV)/.test
+	@echo "Installing mutmut into $(ENV) (once) ..."
+	@$(LOCKED) requirements/mutants.txt
+	@touch $@
 
 $(PY):
 	$(if $(PROBLEM),$(error $(PROBLEM)))
@@ -104,6 +118,7 @@ GROUPS = $(addprefix --group ,test lint build)
 lock: .venv-lock/.ready
 	$(COMPILE) pyproject.toml $(EXTRAS) $(GROUPS) -c requirements/constraints.in -o requirements/test.txt >/dev/null
 	$(COMPILE) pyproject.toml --extra lifetimes --group build -c requirements/test.txt -o requirements/run.txt >/dev/null
+	$(COMPILE) --group mutation -c requirements/test.txt -o requirements/mutants.txt >/dev/null
 	$(COMPILE) pyproject.toml requirements/bench.in --extra lifetimes --group build -c requirements/run.txt -o requirements/bench.txt >/dev/null
 
 .venv-lock/.ready:
@@ -112,4 +127,4 @@ lock: .venv-lock/.ready
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* output mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -849,6 +849,28 @@ def predictions_of_one_customer_are_numbers(s: Subject) -> None:
         assert f.expected_purchases(state, np.ones((2, 1))).shape == (2, 1)
 
 
+def nobody_is_no_trouble(s: Subject) -> None:
+    """An empty table, and draws of new customers, have the shapes that they should."""
+    f, t = s.family, s.time(1.0)
+    none = s.history([], [], [])
+    state = f.alive_state(s.parameters, none)
+    for value in (
+        f.probability_alive(s.parameters, none),
+        f.survival(state, t),
+        f.expected_purchases(state, t),
+        f.no_purchase_probability(state, t),
+        f.purchase_count_pmf(state, 1, t),
+        f.next_purchase_quantile(state, 0.2),
+        discounted_purchases(f, state, np.inf, 0.1),
+        discounted_time(f, state, np.inf, 0.1),
+    ):
+        assert np.shape(value) == (0,)
+    paths = f.sample_purchases(state, t, np.random.default_rng(1), (0,))
+    assert paths.counts.shape == paths.times.shape == (0,)
+    draws = f.Parameters(*(np.full((3, 1), value) for value in s.parameters))
+    assert np.shape(f.new_customer(draws)[0]) == (3, 1)
+
+
 def pmf_is_a_distribution(s: Subject) -> None:
     """It sums to one, its mean is the expectation, and its zero is P(no purchase)."""
     f, h = s.family, s.chosen
@@ -982,6 +1004,7 @@ PURCHASE = (
     silence_updates_consistently,
     predictions_stay_in_bounds,
     predictions_of_one_customer_are_numbers,
+    nobody_is_no_trouble,
     pmf_is_a_distribution,
     quantiles_invert,
     discounting_agrees_with_brute_force,

@@ -125,6 +125,7 @@ def test_locks_hold_what_the_project_asks_for() -> None:
 
     here = HOME / "requirements"
     assert core | built | {"lifetimes"} <= set(pins(here / "run.txt"))
+    assert names_of(groups.pop("mutation")) <= set(pins(here / "mutants.txt"))
     assert core.union(built, *tested, *map(names_of, groups.values())) <= set(
         pins(here / "test.txt")
     )

@@ -15,6 +15,7 @@ from clv.families import (
     _contracts,
     _limits,
     bg_bb,
+    bg_cnbd_k,
     bg_nbd,
     gamma_gamma,
     nbd,
@@ -135,6 +136,7 @@ def test_limits_name_the_parameters_and_what_is_left() -> None:
     both = str(_said("bg_nbd", many, 1.0, small, many))
     first, second = both.split("; ")
     assert first.startswith("dropout vanishes (a / (a + b) -> 0)")
+    assert first.endswith("the purchases alone are described by the NBD")
     assert second.startswith("all customers buy at the same rate")
     assert _limits.said(None, None) is None
     assert _limits.said("one", None, "two") == "one; two"
@@ -152,6 +154,11 @@ def test_limits_name_the_parameters_and_what_is_left() -> None:
         (bg_nbd.State(2.0, 5.0, np.array([0.5, 1.0, 1.5, 3.0]), 4.0), bg_nbd, [9.0, 3.0]),
         (pareto_nbd.State(2.0, 5.0, np.array([0.5, 1.0, 1.5, 3.0]), 10.0), pareto_nbd, [8.0, 2.0]),
         (bg_bb.State(1.0, 3.0, np.array([0.5, 1.0, 1.5, 3.0]), 4.0), bg_bb, [2.0, 0.5]),
+        (
+            bg_cnbd_k.State(2.0, 5.0, np.array([0.5, 1.0, 1.5, 3.0]), 4.0, 0.7, 3.0),
+            bg_cnbd_k,
+            [9.0, 3.0],
+        ),
     ],
 )
 def test_purchases_ever(state: Any, family: Any, mean: list[float]) -> None:
@@ -230,14 +237,21 @@ def test_no_renewal_is_lost_to_rounding(c: float) -> None:
 # --- what is remarked, and when -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["bg_nbd", "bg_cnbd_k"])
-def test_one_time_buyers_are_remarked_on_beyond_a_half(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("bg_nbd", "ModifiedBetaGeoModel (mbg_nbd)"),
+        ("bg_cnbd_k", "ModifiedBetaGeoCNBDKModel (mbg_cnbd_k)"),
+    ],
+)
+def test_one_time_buyers_are_remarked_on_beyond_a_half(name: str, other: str) -> None:
     family = families.find(name)
-    x = np.array([0.0, 0.0, 3.0])
+    x = np.array([0.0, 0.0, 1.0])
     history = PurchaseHistory(x, x, np.full(3, 9.0))
     assert family.remarks(None, history, np.array([1.0, 1.0, 2.0])) == ()
     (text,) = family.remarks(None, history, np.array([1.0, 2.0, 1.0]))
-    assert text.startswith("75% of the customers bought once")
+    assert text.startswith(f"75% of the customers bought once, and {family.TITLE} calls")
+    assert f"{other} lets them" in text
 
 
 def test_means_that_rest_on_a_tail_are_remarked_on() -> None:
@@ -258,3 +272,10 @@ def test_means_that_rest_on_a_tail_are_remarked_on() -> None:
         gamma_gamma.Parameters(2.0, 1.0, 5.0), SpendHistory(n, m), weights
     )
     assert "q = 1 <= 1: the mean spend of the population is infinite" in text
+
+
+def test_an_unknown_family_is_told_which_there_are() -> None:
+    with pytest.raises(KeyError) as error:
+        families.find("bg")
+    said = f"no model is called 'bg'; there are {', '.join(families.names())}"
+    assert error.value.args == (said,)

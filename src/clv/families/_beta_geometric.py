@@ -123,7 +123,7 @@ def expected_purchases(state: State, t: Any) -> Array:
 def expected_purchases_ever(state: State) -> Array:
     """E[1 / p] over p ~ Beta(a, b): purchases until dropout; infinite when a <= 1."""
     excess = np.asarray(state.a - 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore"):
         return np.asarray(np.where(excess > 0, (excess + state.b) / excess, np.inf))
 
 

@@ -157,7 +157,7 @@ def expected_purchases(state: State, t: Any) -> Array:
 def expected_purchases_ever(state: State) -> Array:
     """E[lambda] E[1 / mu]: infinite when s <= 1."""
     excess = np.asarray(state.s - 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore"):
         time_alive = np.where(excess > 0, state.beta / excess, np.inf)
     return np.asarray(state.shape / state.rate * time_alive)
 
