@@ -102,7 +102,7 @@ _NAMESPACES = (
         "families",
         "lifecycle",
     ),
-    *("plots", "tiers"),
+    *("plots", "report", "tiers"),
 )
 
 

@@ -1,0 +1,393 @@
+"""What the page says, as numbers: no language, no layout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv import lifecycle, tiers
+from clv.economics import RetentionValue, retention_value
+from clv.errors import ClvError, DataError
+from clv.evaluation.comparison import Comparison
+from clv.evaluation.scores import PERFECT, PREDICTION, Interval, Scores
+from clv.evaluation.verdict import TOLERANCE
+from clv.fitted import Fitted, FittedPurchases, FittedSpend
+from clv.forecast import Forecast
+from clv.plots.numbers import value_gains
+from clv.report.cohorts import Cohorts, cohorts
+from clv.report.people import People, Person, people
+from clv.retention import retention_curve
+from clv.tables.quality import Quality
+from clv.tables.rfm import RFM
+from clv.tables.transactions import Transactions
+from clv.units import DAYS_PER_UNIT
+
+Floats = NDArray[np.float64]
+
+#: Customers behind the retention curve, at most: more would not move a line on a page.
+_CURVE_CUSTOMERS = 100_000
+_CURVE_POINTS = 27
+_GAINS_POINTS = 51
+
+#: Metrics of the comparison that the page shows, and whether less of them is better.
+METRICS = {
+    "bias": None,
+    "mean_absolute_error": True,
+    "root_mean_squared_error": True,
+    "spearman": False,
+    "normalised_gini": False,
+    "top_share_captured": False,
+}
+
+#: Those that the verdict speaks of.
+_JUDGED = ("mean_absolute_error", "root_mean_squared_error", "top_share_captured", "spearman")
+
+
+class Headline(NamedTuple):
+    """A figure for everybody, with its interval where there is one."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Judgement(NamedTuple):
+    """One sentence of the verdict: which text, whether it is good news, and its numbers."""
+
+    key: str
+    news: str
+    numbers: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The forecast against history, on held-out data."""
+
+    cut: date
+    end: date
+    horizon: float
+    customers: int
+    interval: float
+    top: float
+    methods: tuple[dict[str, Any], ...]
+    verdict: tuple[Judgement, ...]
+    gains: Mapping[str, Floats]
+    """Share of the actual value held by the best customers, by method, at `gains_at`."""
+    gains_at: Floats
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Who is still there, by age in the table's unit."""
+
+    age: Floats
+    alive: Floats
+    observed: Floats
+    expected: Floats
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the page says; made by `gather`. A part that could not be made is None."""
+
+    as_of: date
+    time_unit: str
+    horizon: float | None
+    discount_rate: float
+    margin: float
+    interval: float | None
+    headlines: tuple[Headline, ...]
+    tested: Tested | None
+    tiers: tuple[dict[str, Any], ...]
+    stages: tuple[dict[str, Any], ...]
+    conversion_rate: float
+    repurchase_rate: float
+    segments: tuple[dict[str, Any], ...]
+    curve: Curve | None
+    cohorts: Cohorts
+    retention: RetentionValue | None
+    channels: tuple[dict[str, Any], ...] | None
+    people: People
+    quality: Quality
+    models: tuple[Fitted, ...]
+    left_out: Mapping[str, str]
+    """Parts that could not be made, and why."""
+    notes: tuple[str, ...]
+    package_version: str
+
+    @property
+    def top(self) -> Sequence[Person]:
+        """The customers of whom most is expected."""
+        return self.people.top
+
+
+def gather(
+    transactions: Transactions,
+    rfm: RFM,
+    purchases: FittedPurchases,
+    spend: FittedSpend,
+    forecast: Forecast,
+    *,
+    margin: float = 1.0,
+    customers: Any = None,
+    columns: Mapping[str, str] | None = None,
+    comparison: Comparison | str | None = None,
+    top: int = 200,
+    calls: int = 20,
+) -> Facts:
+    """Work out everything the page says.
+
+    Parameters
+    ----------
+    transactions, rfm, purchases, spend, forecast
+        Of one and the same customers: the table without a holdout.
+    margin
+        What the forecast was made with.
+    customers
+        Customers table, for names, prospects and channels.
+    columns
+        What its columns are called: see `clv.export.audience`.
+    comparison
+        From `clv.compare`, on an earlier cut of the same data; or why there is none.
+    top, calls
+        How many customers the two lists hold.
+
+    Raises
+    ------
+    DataError
+        If the forecast does not say of which day it is.
+    """
+    if forecast.as_of is None:
+        raise DataError(
+            "the table does not say when its observation ends, so the page would have no date; "
+            "give observation_period_end when making it"
+        )
+    left_out: dict[str, str] = {}
+    tier = tiers.assign(forecast)
+    stage = lifecycle.stages(rfm, purchases, forecast=forecast, customers=customers)
+    segment = lifecycle.rfm_segments(rfm, forecast=forecast, customers=customers)
+    labels = {"tier": tier.customers.values("tier")}
+    if isinstance(comparison, str):
+        left_out["comparison"] = comparison
+    tested = _tested(comparison) if isinstance(comparison, Comparison) else None
+    curve = _or_why(left_out, "curve", lambda: _curve(purchases, rfm))
+    worth = _or_why(
+        left_out,
+        "retention",
+        lambda: retention_value(
+            rfm,
+            purchases,
+            spend,
+            horizon=forecast.horizon,
+            discount_rate=forecast.discount_rate,
+            margin=margin,
+            by=labels,
+        ),
+    )
+    return Facts(
+        as_of=forecast.as_of,
+        time_unit=forecast.time_unit,
+        horizon=forecast.horizon,
+        discount_rate=forecast.discount_rate,
+        margin=margin,
+        interval=forecast.interval,
+        headlines=_headlines(forecast),
+        tested=tested,
+        tiers=_rows(tier.table),
+        stages=_rows(stage.table),
+        conversion_rate=stage.conversion_rate,
+        repurchase_rate=stage.repurchase_rate,
+        segments=_rows(segment.table),
+        curve=curve,
+        cohorts=cohorts(transactions, rfm),
+        retention=worth,
+        channels=None,
+        people=people(
+            rfm,
+            forecast,
+            customers,
+            columns=columns or {},
+            labels={**labels, "stage": stage.customers.values("stage")[: len(rfm)]},
+            top=top,
+            calls=calls,
+        ),
+        quality=transactions.quality,
+        models=(purchases, spend),
+        left_out=left_out,
+        notes=tuple(
+            dict.fromkeys(
+                [
+                    *transactions.quality.notes,
+                    *rfm.notes,
+                    *forecast.notes,
+                    *tier.notes,
+                    *stage.notes,
+                    *(comparison.notes if isinstance(comparison, Comparison) else ()),
+                ]
+            )
+        ),
+        package_version=version("predictive-clv"),
+    )
+
+
+def _or_why(left_out: dict[str, str], part: str, make: Any) -> Any:
+    """A part of the page, or None, and why it cannot be made, in words."""
+    try:
+        return make()
+    except ClvError as error:
+        left_out[part] = str(error)
+        return None
+
+
+def _rows(table: Any) -> tuple[dict[str, Any], ...]:
+    columns = {name: table.values(name).tolist() for name in table.columns}
+    return tuple(
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    )
+
+
+# --- headlines -----------------------------------------------------------------------------------
+
+
+def _headlines(forecast: Forecast) -> tuple[Headline, ...]:
+    totals = {total.name: total for total in forecast.totals}
+
+    def of(name: str, total: str, more: float = 0.0) -> Headline:
+        value = float(np.nansum(forecast.array(name)))
+        if total not in totals:
+            return Headline(name, value)
+        return Headline(name, value, totals[total].low + more, totals[total].high + more)
+
+    so_far = float(np.nansum(forecast.array("historical_value")))
+    return (
+        Headline("customers", len(forecast)),
+        Headline("alive", float(forecast.array("probability_alive").sum())),
+        of("expected_purchases", "expected_purchases"),
+        of("residual_value", "residual_value"),
+        Headline("historical_value", so_far),
+        of("lifetime_value", "residual_value", so_far),
+    )
+
+
+# --- the test ------------------------------------------------------------------------------------
+
+
+def _tested(comparison: Comparison) -> Tested:
+    scores = comparison.value_scores
+    at = np.linspace(0.0, 1.0, _GAINS_POINTS)
+    labels = {label: method for method, label in scores.labels.items()}
+    gains = {
+        labels.get(name, name): np.interp(at, curve.share_of_customers, curve.share_of_value)
+        for name, curve in value_gains(comparison).items()
+    }
+    return Tested(
+        cut=comparison.calibration_period_end,
+        end=comparison.observation_period_end,
+        horizon=comparison.horizon,
+        customers=comparison.n_customers,
+        interval=comparison.interval,
+        top=comparison.top,
+        methods=tuple(
+            {"method": method, "label": scores.labels[method], "total": scores.totals[method]}
+            | {metric: scores.metrics[method][metric] for metric in METRICS}
+            for method in (PREDICTION, *scores.history)
+        ),
+        verdict=tuple(_verdict(comparison, scores)),
+        gains=gains,
+        gains_at=at,
+    )
+
+
+def _verdict(comparison: Comparison, scores: Scores) -> list[Judgement]:
+    found = [_level(figure) for figure in (comparison.purchase_scores, scores)]
+    for row in comparison.totals.rows():
+        numbers = {name: row[name] for name in ("low", "high", "actual")}
+        key = f"total_{row['figure']}_{'holds' if row['holds'] else 'misses'}"
+        found.append(Judgement(key, "good" if row["holds"] else "bad", numbers))
+    for metric in _JUDGED:
+        best = scores.best_of_history(metric)
+        if best is None or not math.isfinite(scores.metrics[PREDICTION][metric]):
+            continue
+        gap = scores.differences[best, metric]
+        news = _news(gap, less_is_better=bool(METRICS[metric]))
+        numbers = {
+            "ours": scores.metrics[PREDICTION][metric],
+            "theirs": scores.metrics[best][metric],
+            "method": best,
+            "top": comparison.top,
+        }
+        found.append(Judgement(f"{metric}_{news}", news, numbers))
+    for row in comparison.coverage.rows():
+        if row["figure"] == "value":
+            held = abs(row["coverage"] - row["level"]) <= TOLERANCE
+            numbers = {"nominal": row["level"], "coverage": row["coverage"]}
+            found.append(Judgement("coverage", "good" if held else "bad", numbers))
+    return found
+
+
+def _level(scores: Scores) -> Judgement:
+    bias = scores.intervals[PREDICTION, "bias"]
+    numbers = {
+        "predicted": scores.totals[PREDICTION],
+        "actual": scores.totals[PERFECT],
+        "bias": abs(bias.value),
+        "low": bias.low,
+        "high": bias.high,
+    }
+    if not math.isfinite(bias.value):
+        return Judgement(f"level_{scores.figure}_none", "fact", numbers)
+    if not bias.is_clear:
+        return Judgement(f"level_{scores.figure}_even", "good", numbers)
+    side = "low" if bias.value < 0 else "high"
+    return Judgement(f"level_{scores.figure}_{side}", "bad", numbers)
+
+
+def _news(gap: Interval, *, less_is_better: bool) -> str:
+    if not gap.is_clear:
+        return "even"
+    return "good" if (gap.value < 0) == less_is_better else "bad"
+
+
+# --- retention -----------------------------------------------------------------------------------
+
+
+def _curve(purchases: FittedPurchases, rfm: RFM) -> Curve:
+    sample = _sample(rfm)
+    until = float(sample.array("T").max())
+    if until <= 0:
+        raise DataError("all customers first bought on the last day")
+    found = retention_curve(purchases, sample, until=until, points=_CURVE_POINTS)
+    seen = found.array("customers") >= 1
+    return Curve(
+        found.array("age"),
+        found.array("alive"),
+        np.where(seen, found.array("still_buying_observed"), np.nan),
+        np.where(seen, found.array("still_buying_expected"), np.nan),
+    )
+
+
+def _sample(rfm: RFM) -> RFM:
+    """Every k-th customer, where there are very many."""
+    step = -(-len(rfm) // _CURVE_CUSTOMERS)
+    if step == 1:
+        return rfm
+    from dataclasses import replace
+
+    from clv.tables._frame import Table
+
+    rows = np.arange(0, len(rfm), step)
+    columns = {name: rfm.values(name)[rows] for name in rfm.columns}
+    return replace(rfm, **Table.parts(columns, like=rfm))
+
+
+def days(length: float, time_unit: str) -> float:
+    """A length of time in days."""
+    return length * DAYS_PER_UNIT[time_unit]

@@ -1,0 +1,129 @@
+"""Customers by name: of whom most is expected, and whom to call before they are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clv.export.audience import audience
+from clv.forecast import Forecast
+from clv.tables.rfm import RFM
+
+Floats = NDArray[np.float64]
+
+
+class Person(NamedTuple):
+    """A row of a list of customers."""
+
+    customer_id: str
+    name: str | None
+    tier: str
+    stage: str
+    probability_alive: float
+    expected_purchases: float
+    residual_value: float
+    residual_value_low: float | None
+    residual_value_high: float | None
+    historical_value: float
+    last_purchase: Any
+    next_purchase: Any
+    days_silent: float | None
+    days_between_orders: float | None
+    value_at_risk: float
+
+
+class People(NamedTuple):
+    """Lists of customers, and what is at risk in all.
+
+    Attributes
+    ----------
+    top
+        Of whom most is expected, the most valuable first.
+    calls
+        With the most value at risk among those who are more likely there than not.
+    value_at_risk
+        Of everybody: value to come x probability of leaving within the horizon.
+    customers
+        How many there are.
+    has_names
+        Whether a customers table knows their names.
+    """
+
+    top: tuple[Person, ...]
+    calls: tuple[Person, ...]
+    value_at_risk: float
+    customers: int
+    has_names: bool
+
+
+def people(
+    rfm: RFM,
+    forecast: Forecast,
+    customers: Any,
+    *,
+    columns: Mapping[str, str],
+    labels: Mapping[str, Any],
+    top: int,
+    calls: int,
+) -> People:
+    """Make the lists; parameters as in `clv.report.facts.gather`."""
+    table = audience(
+        rfm, forecast, customers, columns=columns, labels=labels, value="residual_value"
+    ).table
+    value = np.nan_to_num(table["residual_value"].to_numpy())
+    at_risk = np.maximum(value, 0.0) * table["churn_probability"].to_numpy()
+    there = table["probability_alive"].to_numpy() >= 0.5
+    best = _largest(value, top)
+    urgent = _largest(np.where(there, at_risk, 0.0), calls)
+    return People(
+        top=_persons(table, best, at_risk, forecast),
+        calls=_persons(table, urgent[at_risk[urgent] > 0], at_risk, forecast),
+        value_at_risk=float(at_risk.sum()),
+        customers=len(rfm),
+        has_names=bool({"first_name", "last_name"} & set(table.column_names)),
+    )
+
+
+def _largest(value: Floats, count: int) -> NDArray[np.int64]:
+    """Rows of the largest values, the largest first; equal ones by their place."""
+    return np.argsort(-value, kind="stable")[:count]
+
+
+def _persons(
+    table: Any, rows: NDArray[np.int64], at_risk: Floats, forecast: Forecast
+) -> tuple[Person, ...]:
+    import pyarrow as pa
+
+    found = table.take(pa.array(rows)).to_pylist()
+    return tuple(
+        Person(
+            customer_id=str(row["customer_id"]),
+            name=" ".join(
+                part.strip()
+                for part in (row.get("first_name"), row.get("last_name"))
+                if part is not None and part.strip()
+            )
+            or None,
+            tier=row["tier"],
+            stage=row["stage"],
+            probability_alive=row["probability_alive"],
+            expected_purchases=row["expected_purchases"],
+            residual_value=row["residual_value"],
+            residual_value_low=row.get("residual_value_low"),
+            residual_value_high=row.get("residual_value_high"),
+            historical_value=row["historical_value"],
+            last_purchase=row["last_purchase"],
+            next_purchase=row.get("next_purchase_p50"),
+            days_silent=_days_between(row["last_purchase"], forecast.as_of),
+            days_between_orders=row["average_days_between_orders"],
+            value_at_risk=float(risk),
+        )
+        for row, risk in zip(found, at_risk[rows].tolist(), strict=True)
+    )
+
+
+def _days_between(first: Any, last: Any) -> float | None:
+    return None if first is None or last is None else float((last - first).days)
