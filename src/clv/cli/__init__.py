@@ -45,6 +45,7 @@ _COMMANDS = {
     "forecast": ("clv.cli.forecasting", "What every customer will still buy and be worth."),
     "compare": ("clv.cli.comparing", "The forecast against history, on held-out data."),
     "export": ("clv.cli.exporting", "Customers and values for ad platforms, CRMs, spreadsheets."),
+    "report": ("clv.cli.reporting", "The page a marketer opens, in English or Persian."),
     "customer": ("clv.cli.customer", "What is known and expected of one customer, and why."),
     "backtest": ("clv.cli.backtesting", "What would have been foreseen on earlier days."),
     "retrain": ("clv.cli.retraining", "The night job: retrain, judge, promote or refuse, score."),

@@ -9,7 +9,7 @@ import click
 
 from clv.cli import options, summaries
 from clv.cli.console import emit, tell, working
-from clv.cli.options import usage_error
+from clv.cli.options import columns_option, usage_error
 from clv.cli.scoring import Scored, Scoring, customers_option, read_customers, scoring_options
 
 
@@ -23,27 +23,10 @@ class _PresetOption(click.Option):
         return super().get_help_record(ctx)
 
 
-def _renamed(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        field, equals, name = text.partition("=")
-        if not (field and equals and name):
-            raise click.BadParameter(f"{text!r} is not FIELD=COLUMN, such as email=E-Mail")
-        found[field.strip()] = name
-    return found
-
-
 @click.command(no_args_is_help=True)
 @scoring_options
 @customers_option
-@click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    metavar="FIELD=COLUMN",
-    callback=_renamed,
-    help="What a column of --customers is called, such as email=E-Mail. Repeat.",
-)
+@columns_option
 @click.option("--preset", "names", cls=_PresetOption, metavar="NAME", multiple=True, required=True)
 @click.option(
     "--output",

@@ -278,3 +278,23 @@ observation_period_end = click.option(
 share = Number(0, 1, min_open=True, max_open=True)
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+
+
+def _renamed(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        field, equals, name = text.partition("=")
+        if not (field and equals and name):
+            raise click.BadParameter(f"{text!r} is not FIELD=COLUMN, such as email=E-Mail")
+        found[field.strip()] = name
+    return found
+
+
+columns_option = click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    callback=_renamed,
+    help="What a column of --customers is called, such as email=E-Mail. Repeat.",
+)

@@ -14,7 +14,15 @@ from clv.files import WRITERS as _WRITERS
 from clv.files import as_arrow, beside, write_text
 from clv.files import write_table as _write_table
 
-__all__ = ["as_arrow", "beside", "checked_path", "keep_apart", "write_table", "write_text"]
+__all__ = [
+    "as_arrow",
+    "beside",
+    "checked_folder",
+    "checked_path",
+    "keep_apart",
+    "write_table",
+    "write_text",
+]
 
 
 def checked_path(ctx: click.Context, option: click.Parameter, value: str | None) -> Path | None:
@@ -26,14 +34,20 @@ def checked_path(ctx: click.Context, option: click.Parameter, value: str | None)
         raise click.BadParameter(
             f"{value!r} must end in {', '.join(_WRITERS)}: the ending decides the format", ctx
         )
+    checked_folder(ctx, path)
+    if path.suffix.lower() == ".xlsx":
+        _require_xlsxwriter(ctx)
+    return path
+
+
+def checked_folder(ctx: click.Context, path: Path) -> Path:
+    """A file whose folder is there and can be written to."""
     if not path.parent.is_dir():
         raise click.BadParameter(f"there is no folder {str(path.parent)!r}", ctx)
     if path.is_dir():
-        raise click.BadParameter(f"{value!r} is a folder", ctx)
+        raise click.BadParameter(f"{str(path)!r} is a folder", ctx)
     if not os.access(path.parent, os.W_OK):
         raise click.BadParameter(f"the folder {str(path.parent)!r} cannot be written to", ctx)
-    if path.suffix.lower() == ".xlsx":
-        _require_xlsxwriter(ctx)
     return path
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from clv.fitted import Fitted
 from clv.report.facts import METRICS, Facts, Judgement
 from clv.report.language import Language, language
-from clv.report.people import Person
+from clv.report.people import LEAVING, Person
 from clv.report.pictures import pictures
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def page(
         script=script,
         script_hash=_hash(script),
         pictures=pictures(facts, words),
-        sections=[name for name in SECTIONS if name != "worth" or facts.retention is not None],
+        sections=SECTIONS,
         metrics=list(METRICS),
         metric_text=lambda metric, value: _metric(words, metric, value),
         verdict=[_said(words, judgement) for judgement in _judgements(facts)],
@@ -80,6 +80,7 @@ def page(
         heat=_shades(facts),
         worth=_worth(words, facts),
         worth_verdict=_worth_verdict(words, facts),
+        leaving=LEAVING,
         why=lambda row: _why(words, row),
         person_columns=_person_columns(facts),
         quality=_quality(words, facts),

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clv import lifecycle, tiers
-from clv.economics import RetentionValue, retention_value
+from clv import economics, lifecycle, tiers
 from clv.errors import ClvError, DataError
 from clv.evaluation.comparison import Comparison
 from clv.evaluation.scores import PERFECT, PREDICTION, Interval, Scores
@@ -27,7 +26,6 @@ from clv.retention import retention_curve
 from clv.tables.quality import Quality
 from clv.tables.rfm import RFM
 from clv.tables.transactions import Transactions
-from clv.units import DAYS_PER_UNIT
 
 Floats = NDArray[np.float64]
 
@@ -113,13 +111,13 @@ class Facts:
     segments: tuple[dict[str, Any], ...]
     curve: Curve | None
     cohorts: Cohorts
-    retention: RetentionValue | None
+    retention: economics.RetentionValue | None
     channels: tuple[dict[str, Any], ...] | None
     people: People
     quality: Quality
     models: tuple[Fitted, ...]
     left_out: Mapping[str, str]
-    """Parts that could not be made, and why."""
+    """Sections that could not be made, or not wholly, and why."""
     notes: tuple[str, ...]
     package_version: str
 
@@ -171,18 +169,22 @@ def gather(
             "give observation_period_end when making it"
         )
     left_out: dict[str, str] = {}
+    if forecast.horizon is None:
+        left_out["risk"] = (
+            "for ever, everybody leaves: value at risk needs a forecast with a horizon"
+        )
     tier = tiers.assign(forecast)
     stage = lifecycle.stages(rfm, purchases, forecast=forecast, customers=customers)
     segment = lifecycle.rfm_segments(rfm, forecast=forecast, customers=customers)
     labels = {"tier": tier.customers.values("tier")}
     if isinstance(comparison, str):
-        left_out["comparison"] = comparison
+        left_out["tested"] = comparison
     tested = _tested(comparison) if isinstance(comparison, Comparison) else None
-    curve = _or_why(left_out, "curve", lambda: _curve(purchases, rfm))
+    curve = _or_why(left_out, "retention", lambda: _curve(purchases, rfm))
     worth = _or_why(
         left_out,
-        "retention",
-        lambda: retention_value(
+        "worth",
+        lambda: economics.retention_value(
             rfm,
             purchases,
             spend,
@@ -192,6 +194,21 @@ def gather(
             by=labels,
         ),
     )
+    books = None
+    if customers is not None:
+        books = _or_why(
+            left_out,
+            "channels",
+            lambda: economics.books(
+                rfm,
+                purchases,
+                spend,
+                customers,
+                horizon=forecast.horizon,
+                discount_rate=forecast.discount_rate,
+                margin=margin,
+            ),
+        )
     return Facts(
         as_of=forecast.as_of,
         time_unit=forecast.time_unit,
@@ -209,7 +226,7 @@ def gather(
         curve=curve,
         cohorts=cohorts(transactions, rfm),
         retention=worth,
-        channels=None,
+        channels=_or_why(left_out, "channels", lambda: _channels(books, columns or {})),
         people=people(
             rfm,
             forecast,
@@ -356,6 +373,19 @@ def _news(gap: Interval, *, less_is_better: bool) -> str:
     return "good" if (gap.value < 0) == less_is_better else "bad"
 
 
+# --- channels ------------------------------------------------------------------------------------
+
+
+def _channels(
+    books: economics.Books | None, columns: Mapping[str, str]
+) -> tuple[dict[str, Any], ...] | None:
+    if books is None:
+        return None
+    name = columns.get("channel", "channel")
+    rows = _rows(economics.returns(books, name).table)
+    return tuple({**row, "channel": row[name]} for row in rows)
+
+
 # --- retention -----------------------------------------------------------------------------------
 
 
@@ -386,8 +416,3 @@ def _sample(rfm: RFM) -> RFM:
     rows = np.arange(0, len(rfm), step)
     columns = {name: rfm.values(name)[rows] for name in rfm.columns}
     return replace(rfm, **Table.parts(columns, like=rfm))
-
-
-def days(length: float, time_unit: str) -> float:
-    """A length of time in days."""
-    return length * DAYS_PER_UNIT[time_unit]

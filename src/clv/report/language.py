@@ -7,6 +7,7 @@ So two pages in two languages cannot show different numbers.
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,11 +69,10 @@ class Language:
     def reason(self, text: str) -> Markup:
         """Why rows could not be used: the name of a column and what is wrong with it."""
         for key, translated in self.texts.items():
-            said = key.removeprefix("reason.")
-            if said != key and text.endswith(said):
-                column = text.removesuffix(said).strip()
+            if key.startswith("reason.") and (found := _pattern(key).fullmatch(text)):
+                column, *numbers = (part.strip() for part in found.groups())
                 return Markup(escape(translated)).format(
-                    column=Markup("<bdi>{}</bdi>").format(column)
+                    *map(self._own, numbers), column=Markup("<bdi>{}</bdi>").format(column)
                 )
         return self.english(text)
 
@@ -159,6 +159,13 @@ def language(code: str) -> Language:
     with (FOLDER / f"{code}.toml").open("rb") as file:
         texts = dict(_flat(tomllib.load(file)))
     return Language("fa" if code == "fa" else "en", "rtl" if code == "fa" else "ltr", texts)
+
+
+@lru_cache(maxsize=64)
+def _pattern(key: str) -> re.Pattern[str]:
+    """What a reason looks like: the name of a column, then the key with any numbers for {}."""
+    said = re.escape(key.removeprefix("reason.")).replace(r"\{\}", r"(\d+)")
+    return re.compile(rf"(.*?){said}", re.DOTALL)
 
 
 def _flat(record: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:

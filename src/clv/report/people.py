@@ -14,6 +14,9 @@ from clv.tables.rfm import RFM
 
 Floats = NDArray[np.float64]
 
+#: Who leaves with a smaller probability within the horizon need not be called.
+LEAVING = 0.3
+
 
 class Person(NamedTuple):
     """A row of a list of customers."""
@@ -43,7 +46,7 @@ class People(NamedTuple):
     top
         Of whom most is expected, the most valuable first.
     calls
-        With the most value at risk among those who are more likely there than not.
+        With the most value at risk among those who will leave with some probability.
     value_at_risk
         Of everybody: value to come x probability of leaving within the horizon.
     customers
@@ -75,9 +78,9 @@ def people(
     ).table
     value = np.nan_to_num(table["residual_value"].to_numpy())
     at_risk = np.maximum(value, 0.0) * table["churn_probability"].to_numpy()
-    there = table["probability_alive"].to_numpy() >= 0.5
+    leaving = table["churn_probability"].to_numpy() >= LEAVING
     best = _largest(value, top)
-    urgent = _largest(np.where(there, at_risk, 0.0), calls)
+    urgent = _largest(np.where(leaving, at_risk, 0.0), calls)
     return People(
         top=_persons(table, best, at_risk, forecast),
         calls=_persons(table, urgent[at_risk[urgent] > 0], at_risk, forecast),

@@ -21,7 +21,7 @@ _SVG = "http://www.w3.org/2000/svg"
 _LINK = "http://www.w3.org/1999/xlink"
 
 #: How the page's pictures are written: text as text, and the same names in every run.
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "clv",
     "font.family": ["DejaVu Sans"],

@@ -79,7 +79,11 @@ def jalali_text(day: date) -> str:
 
 
 def _jalali(text: str) -> date:
+    from clv.tables._calendars import JALALI_YEARS
+
     year, month, day = (int(part) for part in text.split(" ")[0].split("T")[0].split("-"))
+    if not JALALI_YEARS[0] <= year <= JALALI_YEARS[1]:  # such as a Gregorian 2025-06-30
+        raise ValueError
     gregorian: date = _jalali_date()(year, month, day).to_gregorian()
     return gregorian
 

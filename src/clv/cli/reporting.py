@@ -1,0 +1,162 @@
+"""``clv report``."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clv.cli import options, summaries, writing
+from clv.cli.console import emit, note, tell, working
+from clv.cli.options import columns_option, usage_error
+from clv.cli.scoring import Scored, Scoring, customers_option, read_customers, scoring_options
+
+if TYPE_CHECKING:
+    from clv.evaluation.comparison import Comparison
+
+_LANGUAGES = {"en": ("en",), "fa": ("fa",), "both": ("en", "fa")}
+
+
+def _html(ctx: click.Context, option: click.Parameter, value: str) -> Path:
+    path = Path(value)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter(f"{value!r} must end in .html", ctx)
+    return writing.checked_folder(ctx, path)
+
+
+@click.command(no_args_is_help=True)
+@scoring_options
+@customers_option
+@columns_option
+@click.option(
+    "--calibration-end",
+    metavar="DATE",
+    help="Where the test of the forecast cuts the past; 'none' for no test.  "
+    "[default: three quarters of it]",
+)
+@click.option(
+    "--language",
+    type=click.Choice(list(_LANGUAGES)),
+    default="en",
+    show_default=True,
+    help="English, Persian (right to left), or a page in each.",
+)
+@click.option("--title", help="Above the page.")
+@click.option("--currency", metavar="TEXT", help="What amounts are in, as it is to be written.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 2000),
+    default=200,
+    show_default=True,
+    help="Customers in the table that can be searched.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    default="report.html",
+    show_default=True,
+    callback=_html,
+    help="The page; with --language both FILE.en.html and FILE.fa.html.",
+)
+@options.as_json
+def report(
+    scoring: Scoring,
+    customers: str | None,
+    columns: dict[str, str],
+    calibration_end: str | None,
+    language: str,
+    title: str | None,
+    currency: str | None,
+    top: int,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Forecast SOURCE and write the page a marketer opens: one HTML file, without network.
+
+    What customers are worth, whether the forecast beats looking back, tiers, stages, retention,
+    channels, whom to call, the data and the models. SOURCE is as in `clv forecast`.
+    """
+    from clv.report import gather, page
+    from clv.report import language as words
+
+    codes = _LANGUAGES[language]
+    with usage_error("--language"):
+        for code in codes:
+            words(code)
+    files = {
+        code: output if len(codes) == 1 else output.with_suffix(f".{code}{output.suffix}")
+        for code in codes
+    }
+    writing.keep_apart(scoring.source.name, **files)
+    table = read_customers(customers, scoring.source)
+    scored = scoring.run()
+    tested = _tested(scoring, scored, calibration_end)
+    with working("working out the page"):
+        facts = gather(
+            scored.transactions,
+            scored.rfm,
+            scored.purchases,
+            scored.spend,
+            scored.forecast,
+            margin=scoring.margin,
+            customers=table,
+            columns=columns,
+            comparison=tested,
+            top=top,
+        )
+    for code, path in files.items():
+        with working(f"writing {path}"):
+            writing.write_text(page(facts, code, title=title, currency=currency), path)
+    if as_json:
+        emit(
+            {
+                "command": "report",
+                "source": scoring.source.name,
+                "quality": summaries.quality_record(scored.transactions.quality),
+                "forecast": summaries.forecast_record(scored.forecast),
+                "left_out": facts.left_out,
+                "files": {code: str(path) for code, path in files.items()},
+            }
+        )
+        return
+    summaries.describe_reading(scoring.source.name, scored.transactions.quality)
+    summaries.describe_fits(scored.purchases, scored.spend)
+    for part, why in facts.left_out.items():
+        note(f"the page has no {part}: {why}")
+    for path in files.values():
+        tell(f"wrote {path}")
+
+
+def _tested(scoring: Scoring, scored: Scored, cut: str | None) -> Comparison | str:
+    """The forecast against history on an earlier cut, or why there is none."""
+    import clv
+    from clv.errors import ClvError
+
+    if cut is not None and cut.strip().lower() == "none":
+        return "no test was asked for (--calibration-end none)"
+    first, last = scored.transactions.quality.first_day, scored.rfm.observation_period_end
+    assert first is not None and last is not None  # noqa: PT018 - a table that was just made
+    day = _default_cut(first, last) if cut is None else scoring.source.day(cut, "--calibration-end")
+    try:
+        with working(f"testing the forecast from {day} on"):
+            rfm = clv.rfm_summary(
+                scored.transactions,
+                observation_period_end=last,
+                time_unit=scoring.time_unit,
+                calibration_period_end=day,
+            )
+            models: list[Any] = [
+                clv.model_class(name)().fit(rfm) for name in (scoring.model, scoring.spend_model)
+            ]
+            return clv.compare(rfm, *models, interval=scoring.interval, seed=scoring.seed)
+    except ClvError as error:
+        if cut is not None:
+            raise
+        return str(error)
+
+
+def _default_cut(first: date, last: date) -> date:
+    """The last day of the first three quarters of the time seen."""
+    return first + timedelta(days=(last - first).days * 3 // 4)
