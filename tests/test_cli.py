@@ -22,6 +22,7 @@ from clv.cli import program
 Run = Callable[..., Result]
 
 LAST = ("--observation-period-end", "last")
+PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹٬٫")
 COLUMNS = ("--customer-id", "who", "--date", "day", "--amount", "total")
 
 
@@ -587,3 +588,31 @@ def test_the_spend_model_may_look_at_all_purchases(run: Run, orders: Path) -> No
     assert spend()["customers"] < spend("--spend-purchases", "all")["customers"] <= 300
     text = run("forecast", orders, *COLUMNS, *LAST, "--no-interval", "--spend-purchases", "all")
     assert "Gamma-Gamma of all purchases:" in text.output
+
+
+# --- clv report ----------------------------------------------------------------------------------
+
+
+def test_report_writes_a_page_in_each_language(run: Run, orders: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    both = ("--language", "both", "--output", page, "--json")
+    result = record(run("report", orders, *COLUMNS, *LAST, *both, "--currency", "US$"))
+    assert set(result["left_out"]) == set()
+    assert result["files"] == {
+        "en": str(tmp_path / "page.en.html"),
+        "fa": str(tmp_path / "page.fa.html"),
+    }
+    texts = [Path(path).read_text("utf-8") for path in result["files"].values()]
+    total = f"{result['forecast']['residual_value']:,.0f}"
+    assert f">{total}</data>" in texts[0]
+    assert f">{total.translate(PERSIAN)}</data>" in texts[1]
+    assert all("US$" in text for text in texts)
+
+
+def test_report_says_what_it_cannot_show(run: Run, orders: Path, tmp_path: Path) -> None:
+    out = ("--output", tmp_path / "page.html")
+    said = run("report", orders, *COLUMNS, *LAST, *out, "--calibration-end", "none").stderr
+    assert "Does the forecast beat looking back? (no test was asked for" in said
+    late = ("--calibration-end", "1999-01-01")
+    run("report", orders, *COLUMNS, *LAST, *out, *late, code=3)
+    assert ".html" in run("report", orders, *LAST, "--output", "page.pdf", code=2).stderr

@@ -124,7 +124,7 @@ def report(
     summaries.describe_reading(scoring.source.name, scored.transactions.quality)
     summaries.describe_fits(scored.purchases, scored.spend)
     for part, why in facts.left_out.items():
-        note(f"the page has no {part}: {why}")
+        note(f"not on the page, or not wholly: {words('en').plain(f'section.{part}')} ({why})")
     for path in files.values():
         tell(f"wrote {path}")
 

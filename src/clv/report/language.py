@@ -20,6 +20,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from clv.errors import DataError
+from clv.tables._day import jalali_text
 
 LanguageName = Literal["en", "fa"]
 
@@ -123,8 +124,7 @@ class Language:
         """A day as text: in Persian of the Iranian calendar."""
         if self.code != "fa":
             return value.isoformat()
-        jalali = _jalali_date()(value)
-        return self._own(f"{jalali.year:04d}/{jalali.month:02d}/{jalali.day:02d}")
+        return self._own(jalali_text(value))
 
     def _own(self, text: str) -> str:
         return text.translate(_PERSIAN) if self.code == "fa" else text
@@ -155,7 +155,7 @@ def language(code: str) -> Language:
     if code not in ("en", "fa"):
         raise DataError(f"there is no page in {code!r}; there are 'en' and 'fa'")
     if code == "fa":
-        _jalali_date()
+        jalali_text(date(2025, 6, 30))  # says what is to be installed, before any work is done
     with (FOLDER / f"{code}.toml").open("rb") as file:
         texts = dict(_flat(tomllib.load(file)))
     return Language("fa" if code == "fa" else "en", "rtl" if code == "fa" else "ltr", texts)
@@ -176,17 +176,6 @@ def _flat(record: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         else:
             found.append((f"{before}{key}", value.strip()))
     return found
-
-
-def _jalali_date() -> Any:
-    try:
-        from persiantools.jdatetime import JalaliDate
-    except ImportError as error:
-        raise DataError(
-            "a page in Persian needs the package persiantools; "
-            'install it with: pip install "predictive-clv[persian]"'
-        ) from error
-    return JalaliDate
 
 
 def _as_date(value: Any) -> date | None:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clv.actions import slipping_away
 from clv.export.audience import audience
+from clv.files import as_arrow
 from clv.forecast import Forecast
 from clv.tables.rfm import RFM
 
@@ -78,21 +80,26 @@ def people(
     ).table
     value = np.nan_to_num(table["residual_value"].to_numpy())
     at_risk = np.maximum(value, 0.0) * table["churn_probability"].to_numpy()
-    leaving = table["churn_probability"].to_numpy() >= LEAVING
-    best = _largest(value, top)
-    urgent = _largest(np.where(leaving, at_risk, 0.0), calls)
+    best = np.argsort(-value, kind="stable")[:top]  # equal ones by their place
     return People(
         top=_persons(table, best, at_risk, forecast),
-        calls=_persons(table, urgent[at_risk[urgent] > 0], at_risk, forecast),
+        calls=_persons(table, _slipping(rfm, forecast, table, calls), at_risk, forecast),
         value_at_risk=float(at_risk.sum()),
         customers=len(rfm),
         has_names=bool({"first_name", "last_name"} & set(table.column_names)),
     )
 
 
-def _largest(value: Floats, count: int) -> NDArray[np.int64]:
-    """Rows of the largest values, the largest first; equal ones by their place."""
-    return np.argsort(-value, kind="stable")[:count]
+def _slipping(rfm: RFM, forecast: Forecast, table: Any, count: int) -> NDArray[np.int64]:
+    """Rows of those who are valuable and slipping away; nobody where there is no horizon."""
+    import pyarrow as pa
+
+    if forecast.horizon is None:
+        return np.empty(0, dtype=np.int64)
+    found = slipping_away(rfm, forecast, min_churn=LEAVING, most=count)
+    ids = as_arrow(found.table)["customer_id"]
+    places = pa.compute.index_in(ids, value_set=table["customer_id"].combine_chunks())
+    return np.asarray(places.to_numpy(), dtype=np.int64)
 
 
 def _persons(
