@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv.databases import can_write, upsert
-from clv.files import WRITERS, without_formulas
+from clv.files import write_table
 from clv.forecast import Forecast
 from clv.pipeline.configuration import Configuration, DatabaseSink
 from clv.pipeline.data import resolved_url
@@ -86,11 +86,7 @@ class Outputs:
             scratch = Path(tempfile.mkdtemp(prefix=f".{self.name}.", dir=runs))
             try:
                 for name in names:
-                    path = scratch / name
-                    whole = without_formulas(table).table if path.suffix == ".csv" else table
-                    WRITERS[path.suffix](whole, path)
-                    with path.open("rb+") as written:
-                        os.fsync(written.fileno())
+                    write_table(table, scratch / name)
                 os.chmod(scratch, 0o755)
                 target = runs / run
                 if target.exists():  # the same rows: the run's name says all that they depend on
