@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.conftest import NEXT, NIGHT, Shop
 
 import clv
 from clv.errors import RegistryError, SavedModelError
 from clv.pipeline.reproduce import reproduce
 from clv.registry import Aliases, Change, Registry, Version
 from clv.registry.mlflow import log_version
-from pipeline.conftest import NEXT, NIGHT, Shop
 
 COMPAT = Path(__file__).parents[1] / "compat"
 
