@@ -41,7 +41,7 @@ def registry(shop: Shop) -> Registry:
     return Registry(shop.folder / "models", "shop")
 
 
-# --- tampering -------------------------------------------------------------------------------------
+# --- tampering -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SPOILT)
@@ -86,7 +86,7 @@ def test_an_answer_that_was_changed_is_refused(shop: Shop) -> None:
     assert run.name in answer.record["reason"]
 
 
-# --- promoting and rolling back --------------------------------------------------------------------
+# --- promoting and rolling back ------------------------------------------------------------------
 
 
 def change(action: Any, version: str, champion: str | None, as_of: str = "2025-01-31") -> Change:
@@ -167,7 +167,7 @@ def test_pruning_keeps_what_is_in_use_and_numbers_are_not_used_twice(shop: Shop)
         found.version("v000002")
 
 
-# --- made again, copied, kept ----------------------------------------------------------------------
+# --- made again, copied, kept --------------------------------------------------------------------
 
 
 def test_a_version_is_reproduced(shop: Shop) -> None:
