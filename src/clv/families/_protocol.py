@@ -12,14 +12,12 @@ Conventions
   customer is a state too, so conditional and unconditional predictions share their code.
 * Optional members are found with `getattr`; what is absent is derived from the rest:
   ``log_likelihood_derivatives`` with ``sufficient_statistics`` for a quick fit,
-  ``row_derivatives`` likewise for one with covariates, ``remarks``, ``alive_at``,
+  ``log_likelihood_gradient`` and ``log_likelihood_values`` with ``tables`` (by default the
+  statistics) for posteriors, which need no curvature, ``QUANTITIES``, what priors are stated on,
+  ``row_derivatives`` for a quick fit with covariates, ``remarks``, ``alive_at``,
   ``expected_purchases_ever``, ``COVARIATES``, without which a model takes none,
   ``HISTORY``, if the likelihood looks at more than a `PurchaseHistory`, and
   ``discounted_purchases(state, t, delta)`` and ``discounted_time(state, t, delta)``.
-* ``DROPOUT_SLOWS_TIME = True`` says that, with everybody's dropout times kappa (0 < kappa <= 1),
-  S(t) turns into S(kappa t) for customers who are alive, while their purchase rates stay. So it is
-  where a customer leaves with a hazard that is constant in time, given who they are; it is what
-  counterfactuals of retention need.
 * A family with ``WHOLE_TIMES = True`` counts opportunities: tables and horizons with other times
   are refused, a part of an opportunity does not count, and instead of ``time_scale`` it has
   ``discounted_purchases(state, t, delta)`` and ``discounted_time(state, t, delta)``, sums where

@@ -241,6 +241,24 @@ def log_likelihood_derivatives(
     return value, gradient, hessian
 
 
+def log_likelihood_values(parameters: Parameters, statistics: Statistics) -> Array:
+    """Log-likelihood (n,) at n points, parameters of shape (n,) each."""
+    p, q, v = (np.asarray(value, dtype=np.float64) for value in parameters)
+    s = statistics
+    x, w = s.distinct_n[:, None], s.weight_of_n
+    sum_log, sum_n_log = np.zeros(len(v)), np.zeros(len(v))
+    for rows in blocks(len(s.n), max(1, 65_536 // max(1, len(v)))):
+        logs = np.log(s.total[rows, None] + v)
+        sum_log += s.weights[rows] @ logs
+        sum_n_log += s.weighted_n[rows] @ logs
+    return np.asarray(
+        -(w @ log_beta(q, p * x))
+        - q * (sum_log - float(w.sum()) * np.log(v))
+        - p * (sum_n_log - s.sum_n_log_total)
+        - s.sum_log_mean
+    )
+
+
 # --- limits ----------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clv.families import _beta_geometric as core
+from clv.families import _beta_geometric_sums as sums
 from clv.families._beta_geometric import (
     COVARIATES,
     Parameters,
@@ -26,6 +27,7 @@ from clv.families._beta_geometric import (
     survival,
     time_scale,
 )
+from clv.families._beta_geometric_sums import log_likelihood_gradient, log_likelihood_values
 from clv.families._protocol import Parameter
 from clv.families._quantities import DROPOUT, PURCHASES
 from clv.numerics.backend import Array, Backend
@@ -72,6 +74,11 @@ def sufficient_statistics(history: PurchaseHistory, weights: Array) -> core.Stat
     return core.sufficient_statistics(history, weights, history.frequency + 1.0)
 
 
+def tables(history: PurchaseHistory, weights: Array) -> sums.Tables:
+    """The same, arranged for value and gradient without curvature."""
+    return sums.tables(sufficient_statistics(history, weights))
+
+
 __all__ = [
     "COVARIATES",
     "Parameters",
@@ -82,6 +89,8 @@ __all__ = [
     "expected_purchases_ever",
     "log_likelihood",
     "log_likelihood_derivatives",
+    "log_likelihood_gradient",
+    "log_likelihood_values",
     "new_customer",
     "next_purchase_quantile",
     "no_purchase_probability",
@@ -90,5 +99,6 @@ __all__ = [
     "sample_purchases",
     "sufficient_statistics",
     "survival",
+    "tables",
     "time_scale",
 ]

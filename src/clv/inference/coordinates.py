@@ -78,6 +78,10 @@ class Coordinates:
 
         `z` has shape (K,), or (K, n) for n points.
         """
+        if z.ndim == 1:  # numbers are much quicker than arrays of one
+            terms = [s.prior.log_density(q) for s, q in zip(self.stated, z.tolist(), strict=True)]
+            values, first, second = zip(*terms, strict=True)
+            return sum(values), np.array(first), np.array(second)
         terms = [s.prior.log_density(z[i]) for i, s in enumerate(self.stated)]
         slopes, curvatures = (
             np.array([np.broadcast_to(t[j], np.shape(z[0])) for t in terms], dtype=np.float64)
@@ -87,7 +91,8 @@ class Coordinates:
 
     def log_estimates(self, z: Array) -> tuple[Array, list[Terms]]:
         """Logs of the estimates, shape (K,) or (K, n), and the features they are made of."""
-        features = [self._feature(kind, i, z[i]) for i, kind in self.features]
+        columns = z.tolist() if z.ndim == 1 else z
+        features = [self._feature(kind, i, columns[i]) for i, kind in self.features]
         return self.matrix @ np.array([f.value for f in features]), features
 
     def gradient(self, features: Sequence[Terms], slope: Array) -> Array:

@@ -70,7 +70,13 @@ class Likelihood:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the function that is made when first needed: processes make their own."""
-        return {k: v for k, v in self.__dict__.items() if k != "_objective"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_objective", "_tables")}
+
+    @cached_property
+    def _tables(self) -> Any:
+        """What the family's quick functions look at."""
+        make = getattr(self.family, "tables", self.family.sufficient_statistics)
+        return make(self.history, self.weights)
 
     @cached_property
     def _objective(self) -> Callable[[Array], tuple[float, Array, Array]]:
@@ -89,8 +95,13 @@ class Likelihood:
 
     def gradient(self, logs: Array) -> tuple[float, Array]:
         """Value and gradient alone."""
-        value, gradient, _ = self._objective(logs)
-        return -value, -gradient
+        quick = getattr(self.family, "log_likelihood_gradient", None)
+        if quick is None or self.design is not None:
+            value, gradient, _ = self._objective(logs)
+            return -value, -gradient
+        parameters = np.exp(logs)
+        value, slope = quick(self.family.Parameters(*parameters), self._tables)
+        return value, slope * parameters
 
     def of_rows(self, logs: Array, rows: slice = slice(None)) -> Array:
         """Log-likelihood of *one* customer of each row, shape (rows, n), at logs (K, n)."""
@@ -106,6 +117,11 @@ class Likelihood:
 
     def values(self, logs: Array) -> Array:
         """Log-likelihood (n,) of all customers at logs of estimates (K, n)."""
+        quick = getattr(self.family, "log_likelihood_values", None)
+        if quick is not None and self.design is None:
+            with np.errstate(all="ignore"):
+                found: Array = quick(self.family.Parameters(*np.exp(logs)), self._tables)
+            return found
         total = np.zeros(logs.shape[1])
         step = max(1, min(len(self), 4_096))
         width = max(1, BLOCK // step)
