@@ -117,7 +117,9 @@ def test_a_newer_format_is_named(saved: Path) -> None:
     record = json.loads((saved / "model.json").read_text())
     record["format"] = 99
     (saved / "model.json").write_text(json.dumps(record))
-    with pytest.raises(SavedModelError, match="in format 99, and this version reads 1; update"):
+    with pytest.raises(
+        SavedModelError, match="in format 99, and this version reads 1 and 2; update"
+    ):
         clv.load(saved)
 
 

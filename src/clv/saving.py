@@ -5,6 +5,7 @@ A saved model is a folder::
     model.json    format version, family, parameters, names and levels of covariates, what they
                   were fitted on, and the checksum of the arrays
     arrays.npz    estimates, their covariance and the parameter draws
+    posterior.nc  of Markov chains: all draws, as NetCDF
     members/      of a stack: a saved model for each of its members
 
 Nothing is pickled and no customer is in it. The folder is written beside its final place
@@ -18,6 +19,7 @@ import io
 import json
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,12 @@ from clv.files import folder_beside
 from clv.fitted import Fitted, Stacked
 from clv.inference.design import Design
 from clv.inference.maximum_likelihood import Convergence
+from clv.inference.posterior import Posterior
 from clv.model import fitted_class
 
-FORMAT = 1
+#: Format 2 also knows posteriors; whatever has none is written as ever.
+FORMAT, WITH_POSTERIOR = 1, 2
+_DRAWS = "posterior.nc"
 _ARRAYS = ("estimates", "log_covariance", "determined", "draws")
 
 
@@ -52,7 +57,7 @@ def save(fitted: Fitted, path: str | Path) -> Path:
     buffer = io.BytesIO()
     np.savez(buffer, **{name: getattr(fitted, name) for name in _ARRAYS})
     arrays = buffer.getvalue()
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "package_version": version("predictive-clv"),
         "model": fitted.model_name,
@@ -72,6 +77,13 @@ def save(fitted: Fitted, path: str | Path) -> Path:
     }
     with folder_beside(target) as scratch:
         (scratch / "arrays.npz").write_bytes(arrays)
+        if fitted.posterior is not None:
+            record |= {"format": WITH_POSTERIOR, "posterior": fitted.posterior.to_dict()}
+            if fitted.posterior.method == "mcmc":
+                from clv.inference.mcmc import archive
+
+                archive.write(fitted.posterior, scratch / _DRAWS)
+                record["draws_sha256"] = _checksum_of(scratch / _DRAWS)
         _write(record, scratch)
     return target
 
@@ -111,10 +123,10 @@ def _record(folder: Path) -> dict[str, Any]:
         raise SavedModelError(f"{file} is not readable: {error}") from error
     if not isinstance(record, dict) or "format" not in record:
         raise SavedModelError(f"{file} does not describe a saved model")
-    if record["format"] != FORMAT:
+    if record["format"] not in (FORMAT, WITH_POSTERIOR):
         raise SavedModelError(
-            f"{folder} is in format {record['format']}, and this version reads {FORMAT}; "
-            "update predictive-clv"
+            f"{folder} is in format {record['format']}, and this version reads {FORMAT} and "
+            f"{WITH_POSTERIOR}; update predictive-clv"
         )
     return record
 
@@ -180,7 +192,34 @@ def load(path: str | Path) -> Any:
         notes=tuple(record["notes"]),
         options=record["options"],
         design=None if design is None else Design.from_dict(design),
+        posterior=_posterior(folder, record, values["draws"]),
     )
+
+
+def _posterior(folder: Path, record: dict[str, Any], draws: Any) -> Posterior | None:
+    """The posterior of a model that has one; with the draws kept for predictions, if no more."""
+    if record.get("posterior") is None:
+        return None
+    samples = draws[None]
+    statistics: dict[str, Any] = {}
+    if "draws_sha256" in record:
+        try:
+            checksum = _checksum_of(folder / _DRAWS)
+        except OSError as error:
+            raise SavedModelError(
+                f"{folder} is not a saved model: {error.strerror}: {error.filename}"
+            ) from error
+        if checksum != record["draws_sha256"]:
+            raise SavedModelError(_changed(folder / _DRAWS))
+        if find_spec("h5netcdf") is not None:  # predictions do without
+            from clv.inference.mcmc import archive
+
+            samples, statistics = archive.read(folder / _DRAWS)
+    return Posterior.from_dict(record["posterior"], samples, statistics)
+
+
+def _checksum_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _changed(file: Path) -> str:

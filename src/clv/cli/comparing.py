@@ -10,6 +10,7 @@ import click
 from clv.cli import options, summaries, writing
 from clv.cli.console import emit, notes, tell, working
 from clv.cli.options import Source
+from clv.cli.scoring import fit_models
 
 
 @click.command(no_args_is_help=True)
@@ -25,6 +26,7 @@ from clv.cli.options import Source
 @options.purchase_model
 @options.spend_model
 @options.spend_purchases
+@options.method
 @click.option(
     "--interval",
     type=options.share,
@@ -62,6 +64,7 @@ def compare(
     model: str,
     spend_model: str,
     spend_purchases: str,
+    method: str,
     interval: float,
     top: float,
     bootstrap: int,
@@ -88,9 +91,7 @@ def compare(
             calibration_period_end=cut,
         )
     notes(transactions.quality.notes, rfm.notes)
-    with working(f"fitting {model} and {spend_model}"):
-        purchases = clv.model_class(model)().fit(rfm)
-        spend = clv.model_class(spend_model)(purchases=spend_purchases).fit(rfm)
+    purchases, spend = fit_models(rfm, model, spend_model, spend_purchases, method, seed)
     with working(f"comparing {len(rfm):,} customers"):
         comparison = clv.compare(
             rfm, purchases, spend, interval=interval, bootstrap=bootstrap, seed=seed, top=top

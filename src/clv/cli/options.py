@@ -262,6 +262,14 @@ spend_purchases = click.option(
     help="What the spend model looks at: repeat purchases, or the first one too.",
 )
 
+method = click.option(
+    "--method",
+    type=click.Choice(["mle", "map", "laplace", "mcmc"]),
+    default="mle",
+    show_default=True,
+    help="Maximum likelihood; or Bayesian: the mode, importance sampling, or Markov chains.",
+)
+
 time_unit = click.option(
     "--time-unit",
     type=click.Choice(["day", "week", "month", "year"]),

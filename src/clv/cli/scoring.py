@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 from clv.cli import options
 from clv.cli.console import notes, working
 from clv.cli.options import Command, Source, usage_error
+from clv.errors import ConvergenceError
 
 if TYPE_CHECKING:
     from clv.fitted import FittedPurchases, FittedSpend
@@ -44,6 +46,7 @@ class Scoring:
     model: str
     spend_model: str
     spend_purchases: str
+    method: str
     interval: float
     seed: int
 
@@ -65,9 +68,9 @@ class Scoring:
                 transactions, observation_period_end=end, time_unit=self.time_unit
             )
         notes(transactions.quality.notes, rfm.notes)
-        with working(f"fitting {self.model} and {self.spend_model}"):
-            purchases = clv.model_class(self.model)().fit(rfm)
-            spend = clv.model_class(self.spend_model)(purchases=self.spend_purchases).fit(rfm)
+        purchases, spend = fit_models(
+            rfm, self.model, self.spend_model, self.spend_purchases, self.method, self.seed
+        )
         with working(f"forecasting {len(rfm):,} customers"):
             forecast = clv.forecast(
                 rfm,
@@ -82,6 +85,30 @@ class Scoring:
             )
         notes(forecast.notes)
         return Scored(transactions, rfm, purchases, spend, forecast)
+
+
+def fit_models(
+    rfm: RFM, model: str, spend_model: str, spend_purchases: str, method: str, seed: int
+) -> tuple[FittedPurchases, FittedSpend]:
+    """Fit a purchase and a spend model.
+
+    Raises
+    ------
+    ConvergenceError
+        If the draws of a posterior do not pass their diagnostics.
+    """
+    import clv
+
+    # Markov chains show a bar of their own
+    shown = nullcontext() if method == "mcmc" else working(f"fitting {model} and {spend_model}")
+    how: dict[str, Any] = {} if method == "mle" else {"method": method, "seed": seed}
+    with shown:
+        purchases = clv.model_class(model)().fit(rfm, **how)
+        spend = clv.model_class(spend_model)(purchases=spend_purchases).fit(rfm, **how)
+    for fitted in (purchases, spend):
+        if fitted.posterior is not None and not fitted.convergence.converged:
+            raise ConvergenceError(f"{fitted.family.TITLE}: {fitted.convergence.message}")
+    return purchases, spend
 
 
 _OPTIONS = (
@@ -111,6 +138,7 @@ _OPTIONS = (
     options.purchase_model,
     options.spend_model,
     options.spend_purchases,
+    options.method,
     click.option(
         "--interval",
         type=options.share,

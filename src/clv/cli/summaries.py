@@ -50,6 +50,8 @@ def fitted_record(fitted: Fitted) -> dict[str, Any]:
         "bic": fitted.bic,
         "converged": fitted.convergence.converged,
         "boundary": fitted.convergence.boundary,
+        "method": fitted.method,
+        "message": fitted.convergence.message,
     }
 
 
@@ -84,6 +86,8 @@ def describe_fits(*fits: Fitted) -> None:
         values = "  ".join(f"{name} {value:.4g}" for name, value in fitted.parameters.items())
         ended = fitted.convergence
         state = "converged" if ended.boundary is None else f"at a boundary: {ended.boundary}"
+        if fitted.posterior is not None:
+            state = ended.message
         ends = f"log-likelihood {fitted.log_likelihood:,.2f}, {state}"
         tell(f"{fitted.title}: {values}  ({ends})")
 

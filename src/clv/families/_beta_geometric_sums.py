@@ -115,7 +115,7 @@ def log_likelihood_gradient(parameters: Any, t: Tables) -> tuple[float, Array]:
         dead *= t.weights
         in_r += dot(dead, idle)
         in_a += float(dead.sum()) / a
-        in_b -= dot(np.bincount(t.coin, dead, len(zb)), 1.0 / zb)
+        in_b -= dot(np.bincount(t.coin, dead, len(zb)).astype(np.float64), 1.0 / zb)
         dead *= shape
         in_alpha += dot(dead, inverses[t.end]) - dot(dead, inverses[t.last])
     return float(value), np.array([in_r, in_alpha, in_a, in_b])

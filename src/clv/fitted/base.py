@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from clv.inference.posterior import Posterior
 from clv.numerics.backend import Array
 from clv.tables.rfm import RFM
 from clv.units import TimeUnit
+
+if TYPE_CHECKING:
+    from clv.inference.leave_one_out import LeaveOneOut
 
 #: Methods whose draws are the fit: expectations are averaged over them.
 _AVERAGED = ("laplace", "mcmc")
@@ -212,6 +215,88 @@ class Fitted:
         from clv.display import fitted_html
 
         return fitted_html(self)
+
+    # --- posteriors ---------------------------------------------------------------------------
+
+    def _known_posterior(self) -> Posterior:
+        if self.posterior is None:
+            raise DataError(
+                f"this {self.family.TITLE} was fitted by maximum likelihood and has no posterior; "
+                "fit it with method='mcmc' or method='laplace'"
+            )
+        return self.posterior
+
+    @property
+    def priors(self) -> Any:
+        """What was believed before the data, as a pandas DataFrame with one row per prior.
+
+        Columns: ``prior``, ``default`` (whether it is ours), ``meaning`` and ``rules_out``.
+        """
+        import pandas as pd
+
+        stated = self._known_posterior().stated
+        return pd.DataFrame(
+            {
+                "prior": [repr(s.prior) for s in stated],
+                "default": [s.default for s in stated],
+                "meaning": [s.meaning for s in stated],
+                "rules_out": [s.rules_out for s in stated],
+            },
+            index=pd.Index([s.name for s in stated], name="stated_on"),
+        )
+
+    @property
+    def diagnostics(self) -> Any:
+        """Of Markov chains, as a pandas DataFrame with one row per parameter.
+
+        Columns: ``r_hat``, ``bulk_ess`` and ``tail_ess``. Divergences and E-BFMI are in
+        ``posterior.diagnostics``.
+
+        Raises
+        ------
+        DataError
+            If the model was not fitted by Markov chains.
+        """
+        import pandas as pd
+
+        found = self._known_posterior().diagnostics
+        if found is None:
+            raise DataError(f"method {self.method!r} has no chains; see fitted.convergence")
+        return pd.DataFrame(
+            {"r_hat": found.r_hat, "bulk_ess": found.bulk_ess, "tail_ess": found.tail_ess},
+            index=pd.Index(found.names, name="parameter"),
+        )
+
+    @property
+    def inference_data(self) -> Any:
+        """The posterior for ArviZ: an InferenceData of its line 0, a DataTree of its line 1.
+
+        Groups ``posterior``, ``sample_stats``, ``prior``, and as long as the model has not been
+        saved and loaded ``observed_data`` (the distinct rows, with the ``weight`` of each) and
+        ``log_likelihood`` of *one* customer of each row: `loo` adds them up over customers.
+        """
+        from clv.inference.mcmc import archive
+
+        posterior = self._known_posterior()
+        k = len(self.family.PARAMETERS)
+        labels = () if self.design is None else tuple(c.label for c in self.design.coefficients)
+        return archive.inference_data(
+            posterior, posterior.names[:k], labels, self.user_logs, posterior.coordinates
+        )
+
+    def loo(self) -> LeaveOneOut:
+        """How well customers would be foreseen by a fit to all the others (PSIS-LOO).
+
+        Sums are over customers, and what is left out is one customer.
+
+        Raises
+        ------
+        DataError
+            If the model has no posterior, or was loaded: then it has no rows.
+        """
+        from clv.inference.leave_one_out import leave_one_out
+
+        return leave_one_out(self._known_posterior())
 
     # --- covariates ---------------------------------------------------------------------------
 

@@ -88,6 +88,7 @@ def explore(
         "stated": coordinates.stated,
         "seed": plan.seed,
         "observed": likelihood,
+        "coordinates": coordinates,
     }
     if plan.method == "map":
         points = normal_draws(mode, plan.draws, rng)

@@ -89,7 +89,7 @@ def _smooth(names: tuple[str, ...]) -> str | None:
     return "values" if names == ("purchases", "mean_value") else None
 
 
-def _by_count(count: Array) -> Iterator[Array]:
+def _by_count(count: Array) -> Iterator[Any]:
     """The rows of each number of purchases."""
     order = np.argsort(count, kind="stable")
     borders = np.flatnonzero(np.diff(count[order])) + 1

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clv.inference.coordinates import Stated
+from clv.inference.priors import Prior
 from clv.numerics.backend import Array
 
 #: What a sample must reach: the largest R-hat, the smallest effective sample sizes, the smallest
@@ -82,7 +83,9 @@ class Posterior:
     diagnostics
         Of Markov chains.
     observed
-        The weighted rows of the fit; not saved.
+        The likelihood of the weighted rows of the fit; not saved.
+    coordinates
+        Of the priors, to draw from them; not saved.
     """
 
     method: str
@@ -97,6 +100,49 @@ class Posterior:
     effective: float | None = None
     diagnostics: Diagnostics | None = None
     observed: Any = None
+    coordinates: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the draws, in the types of JSON."""
+        diagnostics = None
+        if self.diagnostics is not None:
+            diagnostics = {
+                name: value.tolist() if isinstance(value, np.ndarray) else value
+                for name, value in self.diagnostics._asdict().items()
+            }
+        return {
+            "method": self.method,
+            "names": list(self.names),
+            "stated": [{**s._asdict(), "prior": s.prior.to_dict()} for s in self.stated],
+            "sampler": self.sampler,
+            "seed": self.seed,
+            "draws_wanted": self.draws_wanted,
+            "k_hat": self.k_hat,
+            "effective": self.effective,
+            "diagnostics": diagnostics,
+        }
+
+    @classmethod
+    def from_dict(
+        cls, record: Mapping[str, Any], samples: Array, statistics: Mapping[str, Array]
+    ) -> Posterior:
+        """The way back."""
+        known = dict(record)
+        stated = tuple(Stated(**{**s, "prior": Prior.of(s["prior"])}) for s in known.pop("stated"))
+        diagnostics = known.pop("diagnostics")
+        if diagnostics is not None:
+            arrays = {n: np.array(v) for n, v in diagnostics.items() if isinstance(v, list)}
+            names = tuple(diagnostics["names"])
+            diagnostics = Diagnostics(**{**diagnostics, **arrays, "names": names})
+        names = tuple(known.pop("names"))
+        return cls(
+            **known,
+            names=names,
+            stated=stated,
+            samples=samples,
+            statistics=statistics,
+            diagnostics=diagnostics,
+        )
 
     @property
     def priors(self) -> dict[str, Any]:
