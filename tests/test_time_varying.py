@@ -12,7 +12,7 @@ import pytest
 from time_varying_world import COLUMNS, MONDAY, tables, world
 
 import clv
-from clv.errors import DataError, MissingColumnError
+from clv.errors import DataError, InfiniteValueError, MissingColumnError
 from clv.fitted import FittedPurchases, FittedSpend, FittedTimeVarying
 from clv.plots.numbers import tracking
 from clv.tables.daily import daily_purchases
@@ -335,3 +335,116 @@ def test_weeks_are_drawn_with_their_seasons(story: Story) -> None:
     assert moving < 0.7 * still
     with pytest.raises(DataError, match="change with time, so there is no one figure"):
         story.fitted.expected_purchases_new_customer(5, covariates=story.table)
+
+
+@pytest.fixture(scope="module")
+def for_ever(story: Story) -> RFM:
+    """The same table, with a quiet time without end after the periods."""
+    quiet = {"season": 0.0, "mailing": 0.0, "price": 0.3}
+    covariates = clv.time_varying_covariates(story.periods, date="week", afterwards=quiet)
+    assert repr(covariates).endswith("afterwards season=0, mailing=0, price=0.3")
+    return story.rfm.with_time_varying_covariates(covariates)
+
+
+def test_what_holds_afterwards_is_like_rows_without_end(story: Story, for_ever: RFM) -> None:
+    """Up to the last period nothing changes; beyond it, as if rows of these values were there."""
+    fitted = story.fitted
+    np.testing.assert_array_equal(
+        fitted.expected_purchases(for_ever, 10), fitted.expected_purchases(story.table, 10)
+    )
+    ids = story.periods["customer_id"].unique()
+    weeks = story.periods["week"].max() + pd.to_timedelta(7 * np.arange(1, 41), unit="D")
+    later = pd.DataFrame(
+        {"customer_id": np.repeat(ids, 40), "week": np.tile(weeks, len(ids)),
+         "season": 0.0, "mailing": 0.0, "price": 0.3}
+    )  # fmt: skip
+    rows = story.rfm.with_time_varying_covariates(read(pd.concat([story.periods, later])))
+    for verb in (
+        fitted.expected_purchases,
+        fitted.survival,
+        fitted.probability_no_purchase,
+        fitted.discounted_expected_purchases,
+        fitted.discounted_expected_lifetime,
+        lambda table, t: fitted.purchase_count_pmf(2, t, table),
+    ):
+        np.testing.assert_allclose(verb(for_ever, 45), verb(rows, 45), rtol=1e-8)
+    sooner = fitted.next_purchase_quantile(rows, 0.3)
+    reached = np.isfinite(sooner)
+    assert reached.any()
+    np.testing.assert_allclose(
+        fitted.next_purchase_quantile(for_ever, 0.3)[reached], sooner[reached], rtol=1e-8
+    )
+
+
+def test_without_end_it_is_the_road_and_a_static_customer_after_it(
+    story: Story, for_ever: RFM
+) -> None:
+    """Expected purchases ever, discounted or not, are the limits of long horizons."""
+    fitted, year = story.fitted, 52.18
+    worth = fitted.discounted_expected_purchases(for_ever, None, 3.0)  # 300 % a year: soon over
+    np.testing.assert_allclose(
+        worth, fitted.discounted_expected_purchases(for_ever, 20 * year, 3.0), rtol=1e-9
+    )
+    time = fitted.discounted_expected_lifetime(for_ever, None, 3.0)
+    np.testing.assert_allclose(
+        time, fitted.discounted_expected_lifetime(for_ever, 20 * year, 3.0), rtol=1e-9
+    )
+    ten = fitted.discounted_expected_purchases(for_ever, None)
+    assert (ten > fitted.discounted_expected_purchases(for_ever, 5 * year)).all()
+    # s moved above 1, where purchases ever are finite
+    point = fitted.estimates.copy()
+    point[2] = 2.5
+    more = fitted.at(point)
+    ever = more.discounted_expected_purchases(for_ever, None, 0.0)
+    far = more.expected_purchases(for_ever, 1e7)
+    assert (ever > far).all()
+    np.testing.assert_allclose(ever, far, rtol=1e-5)
+    with pytest.raises(InfiniteValueError, match="need not be finite"):
+        more.discounted_expected_lifetime(for_ever, None, 0.0)
+    point[2] = 0.9
+    with pytest.raises(InfiniteValueError, match="infinitely many purchases"):
+        fitted.at(point).discounted_expected_purchases(for_ever, None, 0.0)
+    never = fitted.probability_never_again(for_ever)
+    long = fitted.probability_no_purchase(for_ever, 1e6)
+    assert ((never <= long) & (long < never + 0.05) & (never > 0)).all()
+
+
+def test_a_forecast_without_end_says_what_it_assumes(story: Story, for_ever: RFM) -> None:
+    found = clv.forecast(for_ever, story.fitted, story.spend, horizon=None, draws=40)
+    assert np.isfinite(found.array("residual_value")).all()
+    assert np.isfinite(found.array("probability_never_again")).all()
+    last = story.covariates.last_day
+    assert any(
+        f"After {last} the covariates are assumed to be season=0, mailing=0" in note
+        for note in found.notes
+    )
+    low, high = found.array("residual_value_low"), found.array("residual_value_high")
+    assert (low <= high).all()
+    # everybody's covariates, in words
+    weeks = pd.DataFrame({"week": pd.date_range("2022-01-03", periods=60, freq="7D")})
+    weeks["sale"] = np.where(np.arange(60) % 8 == 0, "yes", "no")
+    sale = clv.time_varying_covariates(
+        weeks, customer_id=None, date="week", afterwards={"sale": "no"}
+    )
+    model = clv.ParetoNBDModel(purchase_covariates=["sale"])
+    fitted = model.fit(story.rfm, covariates=sale, transactions=story.transactions, draws=20)
+    table = story.rfm.with_time_varying_covariates(sale)
+    assert np.isfinite(fitted.discounted_expected_purchases(table)).all()
+
+
+def test_what_holds_afterwards_is_checked(story: Story) -> None:
+    def made(**afterwards: Any) -> TimeVaryingCovariates:
+        words = story.periods.assign(
+            mailing=np.where(story.periods["mailing"] > 0, "letter", "none")
+        )
+        return clv.time_varying_covariates(
+            words, date="week", columns=["season", "mailing"], afterwards=afterwards
+        )
+
+    assert made(season=1, mailing="none").what_holds_afterwards() == "season=1, mailing=none"
+    with pytest.raises(DataError, match="a value for each of season, mailing and nothing else"):
+        made(season=1)
+    with pytest.raises(DataError, match="mailing has no level 'gift'; there are letter, none"):
+        made(season=1, mailing="gift")
+    with pytest.raises(DataError, match="season must be a finite number, not 'high'"):
+        made(season="high", mailing="none")

@@ -128,6 +128,12 @@ def score(rfm: RFM, question: Question, known: Known | None = None) -> Scores:
             "The covariates are not known for ever: probability_never_again is missing, and so "
             "are dates of a next purchase beyond what they reach."
         )
+    changing = rfm.time_varying if purchases.form == "time_varying" else None
+    if changing is not None and changing.afterwards is not None:
+        notes.append(
+            f"After {changing.last_day} the covariates are assumed to be "
+            f"{changing.what_holds_afterwards()}, for everybody and for ever."
+        )
     if horizon is None:
         found["survival"] = np.zeros(len(rfm))
         found["expected_purchases"] = _purchases_ever(purchases, rfm, notes)

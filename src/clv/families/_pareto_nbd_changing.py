@@ -113,9 +113,14 @@ def expected_purchases(state: State, t: Any) -> Array:
     return _upto(pareto_future.expected_purchases, state, t)
 
 
+def expected_purchases_ever(state: State) -> Array:
+    """E[purchases on a road without end]: infinite when s <= 1."""
+    return expected_purchases(state, np.inf)
+
+
 def no_purchase_probability(state: State, t: Any) -> Array:
-    """P(no purchase within t); nan for "never again", which no table of covariates tells."""
-    if np.isinf(t):
+    """P(no purchase within t); nan for "never again" where the road has an end."""
+    if np.isinf(t) and not np.isinf(state.road.widths).any():
         return np.full(len(state.shape), np.nan)
     return _upto(pareto_future.no_purchase_probability, state, t)
 
@@ -133,7 +138,7 @@ def purchase_count_pmf(state: State, n: Any, t: Any) -> Array:
 
 
 def discounted_purchases(state: State, t: float, delta: float) -> Array:
-    """E[purchases within t, each times exp(-delta time)]."""
+    """E[purchases within t, each times exp(-delta time)]; t may be infinite where the road is."""
     return _upto(lambda part: pareto_future.discounted_purchases(part, delta), state, t)
 
 

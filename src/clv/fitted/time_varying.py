@@ -37,8 +37,8 @@ class FittedTimeVarying(FittedPurchases):
     """A fitted Pareto/NBD whose rates change with covariates over time.
 
     Predictions take the covariates to come from the table: attach them with
-    ``rfm.with_time_varying_covariates(covariates)``. They need a horizon that these reach, and
-    never say more than that: there is no "ever" without covariates for ever.
+    ``rfm.with_time_varying_covariates(covariates)``. They need a horizon that these reach: there is
+    no "ever" without covariates for ever, as ``time_varying_covariates(..., afterwards=)`` gives.
     """
 
     form: ClassVar[str] = "time_varying"
@@ -226,6 +226,8 @@ class FittedTimeVarying(FittedPurchases):
     ) -> Callable[[Any], Array]:
         """The function of a state that `discounted_expected_purchases` averages."""
         t, delta = self._ahead(horizon, discount_rate)
+        if math.isinf(t) and delta == 0:
+            return self._purchases_ever
         return lambda state: changing.discounted_purchases(state, t, delta)
 
     def lifetime_discounter(
@@ -233,15 +235,14 @@ class FittedTimeVarying(FittedPurchases):
     ) -> Callable[[Any], Array]:
         """The function of a state that `discounted_expected_lifetime` averages."""
         t, delta = self._ahead(horizon, discount_rate)
+        if math.isinf(t) and delta == 0:
+            return super().lifetime_discounter(None, discount_rate)
         return lambda state: changing.discounted_time(state, t, delta)
 
     def _ahead(self, horizon: float | str | None, discount_rate: float) -> tuple[float, float]:
-        if horizon is None or horizon == math.inf:
-            raise DataError(
-                "a forecast without end needs covariates without end; give a horizon that the "
-                "time-varying covariates reach"
-            )
         delta = discount_rate_per_unit(discount_rate, self.time_unit)
+        if horizon is None or horizon == math.inf:
+            return math.inf, delta
         return parse_horizon(horizon, self.time_unit), delta
 
 

@@ -28,9 +28,14 @@ _COUNT_NODES = 24  # of a period, in the distribution of the number of purchases
 class Road(NamedTuple):
     """What the covariates make of the rates in the periods that follow T."""
 
-    widths: Array  #: lengths of the periods, shape (K,); positive
+    widths: Array  #: lengths of the periods, shape (K,); positive, the last may be infinite
     purchase: Array  #: factors of the purchase rate, shape (n, K) or (1, K)
     dropout: Array  #: factors of the dropout rate, likewise
+
+    @property
+    def starts(self) -> Array:
+        """When the periods begin, shape (K,)."""
+        return np.cumsum(np.append(0.0, self.widths))[:-1]
 
 
 class State(NamedTuple):
@@ -76,7 +81,7 @@ def until(road: Road, t: float) -> Road:
     >>> until(Road(np.array([2.0, 2.0, 2.0]), ones, ones), 3.0).widths.tolist()
     [2.0, 1.0]
     """
-    starts = np.cumsum(road.widths) - road.widths
+    starts = road.starts
     kept = starts < t
     widths = np.minimum(road.widths, t - starts)[kept]
     return Road(widths, road.purchase[:, kept], road.dropout[:, kept])
@@ -156,8 +161,14 @@ def _time_alive(t: Array, s: Any, beta: Array) -> Array:
     """E[time alive within t] at a death rate Gamma(s, rate beta); nothing happens at s = 1."""
     from scipy.special import exprel
 
-    log_growth = np.log1p(t / beta)
-    return np.asarray(beta * log_growth * exprel(-(s - 1.0) * log_growth))
+    ever = np.isinf(t)
+    log_growth = np.log1p(np.where(ever, 0.0, t) / beta)
+    within = np.asarray(beta * log_growth * exprel(-(s - 1.0) * log_growth))
+    if not ever.any():
+        return within
+    excess = np.maximum(s - 1.0, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.where(ever, beta / excess, within)
 
 
 def no_purchase_probability(state: State) -> Array:
@@ -185,7 +196,7 @@ def next_purchase_quantile(state: State, q: Array) -> Array:
     )
     within = (q[rows] - bought[rows, place]) / silent
     time = np.full(len(bought), np.inf)
-    starts = np.cumsum(state.road.widths) - state.road.widths
+    starts = state.road.starts
     if len(rows):
         later = pareto.no_purchase_quantile(
             shape, rate, s, beta, np.clip(within, 1e-300, 1.0 - 1e-16)
@@ -238,7 +249,7 @@ def discounted_time(state: State, delta: float) -> Array:
 
 def _discounted_time(state: State, delta: float, factor: Array) -> Array:
     pieces = _pieces(state)
-    starts = np.cumsum(state.road.widths) - state.road.widths
+    starts = state.road.starts
     within = quadrature.discounted_time(
         lambda u: np.exp(-pieces.s * np.log1p(u / pieces.beta)), pieces.width, delta, pieces.beta
     )

@@ -7,6 +7,7 @@ first day of a period belongs to that period.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Bought(NamedTuple):
 class Ahead(NamedTuple):
     """The periods of a horizon."""
 
-    widths: FloatArray  #: in the table's unit, shape (K,)
+    widths: FloatArray  #: in the table's unit, shape (K,); the last may be infinite
     row: IntArray  #: of the covariates, shape (n, K); (1, K) where they are everybody's
 
 
@@ -115,7 +116,8 @@ def bought(rfm: RFM, covariates: TimeVaryingCovariates, transactions: Transactio
 def ahead(rfm: RFM, covariates: TimeVaryingCovariates, horizon: float | None) -> Ahead:
     """The periods from the end of the observation on, for a horizon in the table's unit.
 
-    None takes as many as all customers have.
+    None takes as many as all customers have; where something holds afterwards, the last of them
+    has no end.
 
     Raises
     ------
@@ -124,10 +126,18 @@ def ahead(rfm: RFM, covariates: TimeVaryingCovariates, horizon: float | None) ->
     """
     end, borders = _end(rfm), covariates.borders
     who = covariates.at(rfm.customer_ids)
-    reach = borders[covariates.first_period + covariates.periods][who]
-    days = DAYS_PER_UNIT[rfm.time_unit]
+    last = borders[covariates.first_period + covariates.periods]
+    reach, days = last[who], DAYS_PER_UNIT[rfm.time_unit]
+    if covariates.afterwards is not None:
+        horizon, reach = math.inf, np.full(len(who), math.inf)
     target = float(reach.min()) if horizon is None else end + horizon * days
     short = np.flatnonzero(reach < target - 1e-6)
+    if len(short) and math.isinf(target):
+        raise DataError(
+            "a forecast without end needs covariates without end; give a horizon that the "
+            "time-varying covariates reach, or say what holds afterwards: "
+            "clv.time_varying_covariates(..., afterwards={column: value})"
+        )
     if len(short):
         missing = int(reach[short].min())
         count = (
@@ -147,7 +157,12 @@ def ahead(rfm: RFM, covariates: TimeVaryingCovariates, horizon: float | None) ->
     starts = np.concatenate([[end], inner])
     widths = np.diff(np.append(starts, target)) / days
     persons = np.zeros(1, dtype=np.int64) if covariates.customer_ids is None else who
-    row = _rows(covariates, persons[:, None], starts[None, :])
+    if covariates.afterwards is None:
+        row = _rows(covariates, persons[:, None], starts[None, :])
+    else:
+        known = np.minimum(starts[None, :], last[persons, None] - 1)
+        row = _rows(covariates, persons[:, None], known)
+        row = np.where(starts[None, :] < last[persons, None], row, covariates.afterwards)
     return Ahead(widths[widths > 0], row[:, widths > 0])
 
 

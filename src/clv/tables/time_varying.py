@@ -40,6 +40,8 @@ class TimeVaryingCovariates:
         Distinct ids, an Arrow array; None when the values are those of everybody.
     first_row, first_period, periods
         Of each customer: where its rows begin, with which period, and how many there are.
+    afterwards
+        The row of `values` that holds for everybody beyond their periods; None if nothing does.
     """
 
     columns: tuple[str, ...]
@@ -50,6 +52,7 @@ class TimeVaryingCovariates:
     first_row: IntArray
     first_period: IntArray
     periods: IntArray
+    afterwards: int | None = None
 
     @property
     def first_day(self) -> date:
@@ -71,6 +74,18 @@ class TimeVaryingCovariates:
         return (
             f"Time-varying covariates {', '.join(self.columns)}: {who}, "
             f"{counted(count, 'period', 'periods')} from {self.first_day} to {self.last_day}"
+            + ("" if self.afterwards is None else f", afterwards {self.what_holds_afterwards()}")
+        )
+
+    def what_holds_afterwards(self) -> str:
+        """The values beyond the last period, such as "sale=0, season=low"."""
+        row = self.afterwards
+        if row is None:
+            return "nothing"
+        values = {column: float(self.values[column][row]) for column in self.columns}
+        return ", ".join(
+            f"{column}={self.levels[column][int(value)] if column in self.levels else f'{value:g}'}"
+            for column, value in values.items()
         )
 
     def at(self, customer_ids: Any) -> IntArray:
@@ -110,6 +125,7 @@ def time_varying_covariates(
     customer_id: str | None = "customer_id",
     date: str = "date",
     columns: Sequence[str] | None = None,
+    afterwards: Mapping[str, Any] | None = None,
 ) -> TimeVaryingCovariates:
     """Read covariates that change with time.
 
@@ -126,6 +142,10 @@ def time_varying_covariates(
     columns
         Names of the covariates: numbers, or texts, categories and true/false, whose levels
         models tell apart. Default: all other columns.
+    afterwards
+        Values of all columns that hold for everybody from the day after their last period on, so
+        that forecasts without end have a meaning. An assumption, which forecasts name. By default
+        nothing is known of that time, and no forecast goes there.
 
     Returns
     -------
@@ -139,7 +159,8 @@ def time_varying_covariates(
         If it is no data frame, lacks a column, or is empty.
     DataError
         If a value is missing or infinite, a customer has two rows for a period or none for one
-        in between, or the periods are not steady.
+        in between, the periods are not steady, or `afterwards` lacks a column or has another
+        level.
 
     Examples
     --------
@@ -193,15 +214,20 @@ def time_varying_covariates(
         "add the rows of these periods",
     )
     first_row = np.flatnonzero(np.diff(customer, prepend=-1))
+    later = None if afterwards is None else _afterwards(afterwards, wanted, levels)
     return TimeVaryingCovariates(
         columns=tuple(wanted),
-        values={column: _sorted(array, order) for column, array in values.items()},
+        values={
+            column: _sorted(array, order, [] if later is None else [later[column]])
+            for column, array in values.items()
+        },
         levels=levels,
         borders=borders,
         customer_ids=ids,
         first_row=first_row,
         first_period=period[first_row],
         periods=np.diff(first_row, append=len(order)),
+        afterwards=None if later is None else len(order),
     )
 
 
@@ -339,8 +365,39 @@ def _borders(starts: IntArray, name: str) -> IntArray:
     return np.asarray(every, dtype=np.int64)
 
 
-def _sorted(array: FloatArray, order: npt.NDArray[np.intp]) -> FloatArray:
-    result = array[order]
+def _afterwards(
+    given: Mapping[str, Any], columns: list[str], levels: Mapping[str, tuple[str, ...]]
+) -> dict[str, float]:
+    """What holds after the last period, as it stands in the columns."""
+    if set(given) != set(columns):
+        raise DataError(
+            f"afterwards must have a value for each of {', '.join(columns)} and nothing else, not "
+            f"{', '.join(map(str, given)) or 'nothing'}"
+        )
+    found = {}
+    for column in columns:
+        value = given[column]
+        if column in levels:
+            if _text(value) not in levels[column]:
+                raise DataError(
+                    f"afterwards: {column} has no level {value!r}; there are "
+                    f"{', '.join(levels[column])}"
+                )
+            found[column] = float(levels[column].index(_text(value)))
+        else:
+            try:
+                found[column] = float(value)
+            except (TypeError, ValueError):
+                found[column] = np.nan
+            if not np.isfinite(found[column]):
+                raise DataError(f"afterwards: {column} must be a finite number, not {value!r}")
+    return found
+
+
+def _sorted(
+    array: FloatArray, order: npt.NDArray[np.intp], later: Sequence[float] = ()
+) -> FloatArray:
+    result = np.append(array[order], later)
     result.flags.writeable = False
     return result
 
