@@ -131,6 +131,10 @@ def retrain(
         raise
     except ClvError as error:
         record = _failed(error) | {"champion": _champion_now(registry)}
+    except Exception as error:  # a fault of the program: told, and left to be seen
+        said = {"outcome": "failed", "exit_code": FAILED, "reason": f"a fault: {error!r}"}
+        notify(configuration.notice, {**about, **said, "dry_run": dry_run}, log)
+        raise
     answer = {"command": "retrain", **about, "dry_run": dry_run, **record}
     said = {name: answer.get(name) for name in ("outcome", "exit_code", "reason", "champion")}
     log.info("done", **said)
