@@ -95,10 +95,11 @@ def _engine(source: Any, write: bool) -> sa.Engine:
         arguments: dict[str, Any] = {}
         if backend == "postgresql":
             arguments["connect_timeout"] = _PATIENCE
-        if backend in ("sqlite", "duckdb") and not write:
-            _must_exist(url, label)
-            if backend == "duckdb" and url.database not in (None, "", ":memory:"):
-                arguments["read_only"] = True
+        # connecting would create an empty file, and then complain that it has no table
+        if not write and (name := absent_file(url)) is not None:
+            raise DatabaseError(f"{label}: there is no file {name!r}")
+        if not write and backend == "duckdb" and url.database not in (None, "", ":memory:"):
+            arguments["read_only"] = True
         engine = sa.create_engine(url, connect_args=arguments, **options)
     except sa.exc.NoSuchModuleError as error:
         raise DatabaseError(
@@ -114,11 +115,14 @@ def _engine(source: Any, write: bool) -> sa.Engine:
     return engine
 
 
-def _must_exist(url: sa.URL, label: str) -> None:
-    """Connecting would create an empty file, and then complain that it has no table."""
+def absent_file(url: sa.URL) -> str | None:
+    """The file of a database in a file, if it is not there yet."""
     name = url.database
-    if name and name != ":memory:" and not name.startswith("file:") and not Path(name).is_file():
-        raise DatabaseError(f"{label}: there is no file {name!r}")
+    if url.get_backend_name() not in ("sqlite", "duckdb"):
+        return None
+    if not name or name == ":memory:" or name.startswith("file:") or Path(name).is_file():
+        return None
+    return name
 
 
 def _begin_for_real(engine: sa.Engine, write: bool) -> None:

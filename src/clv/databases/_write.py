@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clv.databases._connect import label_of, open_database, reason_of
+from clv.databases._connect import absent_file, is_url, label_of, open_database, reason_of
 from clv.databases._tables import columns_of, keys_of
 from clv.errors import DatabaseError, StorageError
 
@@ -102,6 +102,10 @@ def can_write(
     StorageError
         If it would not.
     """
+    import sqlalchemy as sa
+
+    if is_url(source) and absent_file(sa.make_url(source)) is not None:
+        return False
     with (
         _explained(source, table),
         open_database(source) as engine,
