@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clv
@@ -79,6 +79,7 @@ def test_every_rule_of_the_stages() -> None:
     assert STAGES[stage_codes(silent_for_long, np.ones(1), np.zeros(1), rules)[0]] == "lost"
 
 
+@settings(max_examples=40)
 @given(tables(), st.integers(0, 5), st.randoms())
 def test_stages_add_up_to_the_customers(
     bg_nbd: FittedPurchases, rfm: RFM, prospects: int, random
@@ -237,6 +238,7 @@ def test_every_row_of_the_table_of_segments() -> None:
     assert len(SEGMENTS) == 11
 
 
+@settings(max_examples=40)
 @given(tables(), st.randoms())
 def test_scores_do_not_depend_on_the_order(rfm: RFM, random) -> None:
     plain = rfm.to_pandas()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv.errors import DataError
+from clv.numerics.ordering import settled
 from clv.tables._frame import Table, counted
 from clv.tables.everybody import as_table
 
@@ -172,7 +173,7 @@ def assign(forecast: Any, rules: TierRules = CLASSIC) -> Tiers:
     """
     source = as_table(forecast)
     value = source.array(rules.by)
-    codes, tied = _places(value, rules.shares)
+    codes, tied = _places(settled(value), rules.shares)
     names = np.array([*rules.names, rules.rest], dtype=object)
     return Tiers(
         customers=Table.from_columns(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from individuals import YEAR, brute_force
 
@@ -23,6 +23,7 @@ from clv.economics import (
     elasticities,
     next_customers,
     referrals,
+    retention_value,
     returns,
     revenue_target,
 )
@@ -31,7 +32,7 @@ from clv.economics.referrals import _counted_on
 from clv.economics.returns import _columns
 from clv.economics.valuation import gamma_above, gamma_interval, valuation
 from clv.errors import DataError, InfiniteValueError, MissingColumnError
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.tables.everybody import NOT_IN_TABLE
 from clv.tables.rfm import RFM
 
@@ -136,6 +137,7 @@ def test_every_euro_is_in_one_group(opened: Books, shop: Any, by: str) -> None:
 groups = st.lists(st.integers(0, 3), min_size=40, max_size=40)
 
 
+@settings(max_examples=40)
 @given(groups, st.lists(st.one_of(st.none(), st.floats(0, 1e4)), min_size=40, max_size=40))
 def test_costs_add_up_however_customers_are_divided(
     opened: Books, member: list[int], costs: list[float | None]
@@ -384,3 +386,63 @@ def _circles(parent: np.ndarray) -> set[frozenset[int]]:
         if k >= 0:
             found.add(frozenset(way[way.index(k) :]))
     return found
+
+
+# --- several models, and tables outside of memory ----------------------------------------------
+
+
+def test_a_stack_joins_its_members_and_how_they_differ(shop: Any) -> None:
+    members = [shop.purchases, clv.ParetoNBDModel().fit(shop.rfm)]
+    stack = Stacked.of(members, [0.75, 0.25])
+    one = np.zeros(len(shop.rfm), dtype=np.int64)
+
+    def total(model: FittedPurchases) -> Any:
+        return valuation(shop.rfm, model, shop.spend, horizon=26.0, draws=30).sums(one, 1, 0.9)
+
+    first, second, both = total(members[0]), total(members[1]), total(stack)
+    mean = 0.75 * first.value + 0.25 * second.value
+    assert both.value[0] == pytest.approx(mean[0])
+    # the variance of a mixture of two totals
+    apart = 0.75 * 0.25 * (first.value - second.value) ** 2
+    own = 0.75 * first.deviation**2 + 0.25 * second.deviation**2
+    assert both.deviation[0] == pytest.approx(np.sqrt(own + apart)[0])
+
+    opened = books(shop.rfm, stack, shop.spend, shop.customers, horizon="1 year", draws=30)
+    pooled = next_customers(opened, draws=8, min_customers=10_000).table.array("value")
+    alone = [
+        next_customers(_with_model(opened, m), draws=4, min_customers=10_000).table.array("value")
+        for m in members
+    ]
+    np.testing.assert_allclose(pooled, 0.75 * alone[0] + 0.25 * alone[1])
+    new = revenue_target(shop.rfm, stack, shop.spend, 1e6, draws=20, new_customers=10)
+    assert new.per_new_customer > 0
+    with pytest.raises(DataError, match="Stack of MBG/NBD, Pareto/NBD is none"):
+        retention_value(shop.rfm, stack, shop.spend)
+
+
+def _with_model(opened: Books, model: FittedPurchases) -> Books:
+    return replace(opened, purchases=model)
+
+
+def test_tables_outside_of_memory_give_the_same(shop: Any) -> None:
+    files = clv.datasets.load_shop()
+    large = clv.rfm_summary(
+        clv.read_transactions(files.orders, **files.columns, memory="600MB"),
+        observation_period_end="2025-06-30",
+    )
+    assert not large.in_memory
+    found, plain = (
+        returns(
+            books(rfm, shop.purchases, shop.spend, shop.customers, horizon=13.0, draws=10)
+        ).table.to_pandas()
+        for rfm in (large, shop.rfm)
+    )
+    pd.testing.assert_frame_equal(found, plain)
+    stage = clv.lifecycle.stages(large, shop.purchases, customers=shop.customers)
+    np.testing.assert_array_equal(
+        stage.codes, clv.lifecycle.stages(shop.rfm, shop.purchases, customers=shop.customers).codes
+    )
+    worth = retention_value(large, shop.purchases, shop.spend, horizon="1 year")
+    assert worth.change == pytest.approx(
+        retention_value(shop.rfm, shop.purchases, shop.spend, horizon="1 year").change
+    )

@@ -176,6 +176,7 @@ def books(
     """
     if not 0 < interval < 1:
         raise DataError(f"interval must lie strictly between 0 and 1, not {interval!r}")
+    rfm = rfm if rfm.in_memory else rfm.collect()
     as_of = rfm.calibration_period_end or rfm.observation_period_end
     people = everybody(rfm, customers, signup=signup, as_of=as_of)
     notes: list[str] = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clv.economics.books import Books
 from clv.economics.returns import NO_CHANNEL
 from clv.errors import BoundaryWarning, DataError, FitError
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, FittedTimeVarying, Stacked
 from clv.model import model_class
 from clv.numerics.backend import Array
 from clv.numerics.histories import SpendHistory
@@ -127,6 +127,11 @@ def next_customers(
     Intervals are of the expected value, over parameters: how well a channel's mean is known. What
     one next customer will bring differs far more.
     """
+    if isinstance(books.purchases, FittedTimeVarying):
+        raise DataError(
+            "a new customer under covariates that change would need their future; open the books "
+            "with a model without"
+        )
     member, names = books.people.groups(by, NO_CHANNEL)
     rows = []
     limit = parse_horizon(payback_limit, books.rfm.time_unit)
@@ -159,7 +164,7 @@ def _fits(
     books: Books, mine: NDArray[np.int64], min_customers: int, min_repeaters: int
 ) -> tuple[FittedPurchases, FittedSpend] | None:
     """Models of these buyers alone; None where they are too few, or covariates do the work."""
-    if books.purchases.covariates or books.spend.covariates or books.purchases.form:
+    if books.purchases.covariates or books.spend.covariates:
         return None
     again = int((books.rfm.array("frequency")[mine] > 0).sum())
     if len(mine) < min_customers or again < min_repeaters:
@@ -169,11 +174,28 @@ def _fits(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BoundaryWarning)
         try:
-            purchases = model_class(books.purchases.model_name)(**books.purchases.variant)
+            purchases = _like(books.purchases)
             spend = model_class(books.spend.model_name)(purchases=basis)
             return purchases.fit(rfm), spend.fit(rfm)
         except FitError:
             return None
+
+
+def _like(purchases: FittedPurchases) -> Any:
+    """An unfitted model of the same kind."""
+    if isinstance(purchases, Stacked):
+        from clv.stacked_model import StackedModel
+
+        return StackedModel([_like(m) for m in purchases.members], purchases.weights)
+    return model_class(purchases.model_name)(**purchases.variant)
+
+
+def _members(purchases: FittedPurchases, count: int) -> list[tuple[float, int, FittedPurchases]]:
+    """The models of a stack, or the one there is: weight, and where its share of draws ends."""
+    if not isinstance(purchases, Stacked):
+        return [(1.0, count, purchases)]
+    ends = np.rint(np.cumsum(purchases.weights) * count).astype(int).tolist()
+    return list(zip(purchases.weights, ends, purchases.members, strict=True))
 
 
 def rows_of(rfm: RFM, rows: NDArray[np.int64]) -> RFM:
@@ -198,26 +220,35 @@ def _row(
     error = float(first.std(ddof=1) / np.sqrt(len(first))) if len(first) > 1 else 0.0
     rng = np.random.default_rng([books.seed, 3])
 
-    def newcomer(points: Array, level: Array, first_purchase: Array) -> _Newcomer:
-        return _newcomer(books, purchases, points, like, first_purchase, level * margin, rate, ages)
+    def newcomer(
+        member: FittedPurchases, points: Array, money: Array, first_purchase: Array
+    ) -> _Newcomer:
+        level = _levels(spend, money, like) * margin
+        return _newcomer(books, member, points, like, first_purchase, level, rate, ages)
 
-    middle = newcomer(purchases.points(), _levels(spend, spend.points(), like).mean(), first.mean())
-    points, money = _spaced(purchases.draws, draws), _spaced(spend.draws, draws)
-    count = min(len(points), len(money))
-    drawn = newcomer(
-        points[:count],
-        _levels(spend, money[:count], like),
+    count = min(draws, len(spend.draws))
+    money, firsts = (
+        _spaced(spend.draws, count),
         first.mean() + error * rng.standard_normal(count),
     )
-    value, by_age = float(middle.value.mean()), middle.by_age.mean(axis=1)
+    value, by_age, drawn, start = 0.0, np.zeros(len(ages)), [], 0
+    for weight, last, member in _members(purchases, count):
+        middle = newcomer(member, member.points(), spend.estimates[None, :], first.mean())
+        value += weight * float(middle.value.mean())
+        by_age += weight * middle.by_age.mean(axis=1)
+        mine_of = slice(start, last)
+        points = _spaced(member.draws, max(last - start, 1))[: last - start]
+        drawn.append(newcomer(member, points, money[mine_of], firsts[mine_of]))
+        start = last
     buyers = len(mine)
     known = ~np.isnan(books.acquisition_cost[: books.buyers][mine])
     spent = float(np.nansum(books.acquisition_cost[everybody]))
     cost = spent / known.sum() if known.any() else np.nan
     tail = (1 - books.interval) / 2
-    low, high = np.quantile(drawn.value, [tail, 1 - tail]).tolist()
+    low, high = np.quantile(np.concatenate([d.value for d in drawn]), [tail, 1 - tail]).tolist()
     days = DAYS_PER_UNIT[books.rfm.time_unit]
-    paid = np.array([_reached(one, ages, cost) for one in drawn.by_age.T]) * days
+    curves = np.concatenate([d.by_age for d in drawn], axis=1).T
+    paid = np.array([_reached(curve, ages, cost) for curve in curves]) * days
     ends = np.quantile(paid, [tail, 1 - tail], method="nearest")
     back = [_reached(by_age, ages, cost) * days, *ends.tolist()]
     back = [time if np.isfinite(time) else np.nan for time in back]

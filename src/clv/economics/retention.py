@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.errors import DataError, InfiniteValueError
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.fitted.discounting import discounted_purchases, discounted_time
 from clv.numerics.backend import Array
 from clv.tables._frame import Table
@@ -162,6 +162,7 @@ def retention_value(
     >>> round(worth.retention_after - worth.retention_before, 6), worth.kappa < 1
     (0.05, True)
     """
+    rfm = rfm if rfm.in_memory else rfm.collect()
     for fitted in (purchases, spend):
         fitted.check_table(rfm)
     _check(purchases, points, interval)
@@ -213,11 +214,13 @@ def retention_value(
 def _check(purchases: FittedPurchases, points: float, interval: float) -> None:
     family = purchases.family
     if purchases.form or not getattr(family, "DROPOUT_SLOWS_TIME", False):
+        which = family.TITLE
+        if purchases.form and not isinstance(purchases, Stacked):
+            which = f"{which} with covariates that change"
         raise DataError(
-            f"a change in retention is worked out for models in which customers leave at a rate of "
-            f"their own that does not change with time, and {family.TITLE}"
-            f"{' with covariates that change' if purchases.form else ''} is none; use bg_nbd, "
-            "mbg_nbd or pareto_nbd"
+            "a change in retention is worked out for models in which customers leave at a rate of "
+            f"their own that does not change with time, and {which} is none; use bg_nbd, mbg_nbd "
+            "or pareto_nbd"
         )
     if not 0 < points < 1:
         raise DataError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from clv.economics.valuation import gamma_above, gamma_interval, valuation
 from clv.errors import DataError
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, FittedTimeVarying, Stacked
 from clv.numerics.backend import Array
 from clv.numerics.histories import SpendHistory
 from clv.tables.rfm import RFM
@@ -159,7 +159,8 @@ def revenue_target(
     today = valuation(
         rfm, purchases, spend, horizon=t, discount_rate=0.0, draws=draws, seed=seed
     ).sums(np.zeros(len(rfm), dtype=np.int64), 1, interval)
-    if purchases.covariates or spend.covariates or purchases.form:
+    changing = isinstance(purchases, FittedTimeVarying)
+    if purchases.covariates or spend.covariates or changing:
         if new_customers:
             raise DataError(
                 "new customers under models with covariates would need their covariates; leave "
@@ -167,7 +168,7 @@ def revenue_target(
             )
         one = np.zeros(1)
     else:
-        one = _revenue_of_new(purchases, spend, t, seed)
+        one = _revenue_of_new(purchases, spend, t, seed, _SIMULATED)
     mean, square = float(one.mean()), float(np.mean(one**2))
     expected = float(today.value[0]) + new_customers * mean
     deviation = math.sqrt(float(today.deviation[0]) ** 2 + new_customers * square)
@@ -189,18 +190,25 @@ def revenue_target(
     )
 
 
-def _revenue_of_new(purchases: FittedPurchases, spend: FittedSpend, t: float, seed: int) -> Array:
+def _revenue_of_new(
+    purchases: FittedPurchases, spend: FittedSpend, t: float, seed: int, count: int
+) -> Array:
     """Simulated revenue of customers whose first purchase falls evenly into the horizon."""
+    if isinstance(purchases, Stacked):
+        shares = [round(weight * count) for weight in purchases.weights]
+        members = zip(purchases.members, shares, strict=True)
+        return np.concatenate(
+            [_revenue_of_new(member, spend, t, seed, share) for member, share in members]
+        )
     rng = np.random.default_rng([seed, 4])
-    family, size = purchases.family, (1, _SIMULATED)
-    points, money = (f.draws[rng.integers(0, len(f.draws), _SIMULATED)] for f in (purchases, spend))
+    family, size = purchases.family, (1, count)
+    points, money = (f.draws[rng.integers(0, len(f.draws), count)] for f in (purchases, spend))
     alive, state = family.new_customer(purchases.parameters_at(points))
     paths = family.sample_purchases(state, t, rng, size)
-    left = t * rng.random(_SIMULATED)
-    counts = paths.counts.reshape(-1)
-    whose = np.repeat(np.arange(_SIMULATED), counts)
-    repeats = np.bincount(whose, paths.times <= left[whose], _SIMULATED).astype(np.int64)
-    repeats[rng.random(_SIMULATED) >= np.broadcast_to(alive, size)[0]] = 0
+    left = t * rng.random(count)
+    whose = np.repeat(np.arange(count), paths.counts.reshape(-1))
+    repeats = np.bincount(whose, paths.times <= left[whose], count).astype(np.int64)
+    repeats[rng.random(count) >= np.broadcast_to(alive, size)[0]] = 0
     bought = (repeats + 1)[None, :]
     drawn, none = spend.parameters_at(money), np.zeros((1, 1))
     worth = spend.family.sample_unit_totals(drawn, none, bought, np.ones(bought.sum()), rng)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv.errors import DataError, InfiniteValueError
-from clv.fitted import FittedPurchases, FittedSpend
+from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.numerics.backend import Array
 from clv.predictive import predictive
 from clv.tables.rfm import RFM
@@ -153,8 +153,25 @@ def valuation(
     InfiniteValueError
         Without horizon and discounting.
     """
+    rfm = rfm if rfm.in_memory else rfm.collect()
     for fitted in (purchases, spend):
         fitted.check_table(rfm)
+    if isinstance(purchases, Stacked):
+        parts = [
+            valuation(
+                rfm,
+                member,
+                spend,
+                horizon=horizon,
+                discount_rate=discount_rate,
+                margin=margin,
+                cost_to_serve_rate=cost_to_serve_rate,
+                draws=draws,
+                seed=seed,
+            )
+            for member in purchases.members
+        ]
+        return _pooled(parts, np.asarray(purchases.weights))
     unit, n = rfm.time_unit, len(rfm)
     t = math.inf if horizon is None else parse_horizon(horizon, unit)
     delta = discount_rate_per_unit(discount_rate, unit)
@@ -197,6 +214,30 @@ def valuation(
         variance=variance * shares**2,
         slopes=np.concatenate([log_slopes(purchases, of_purchases), log_slopes(spend, of_spend)]),
         covariance=covariance,
+    )
+
+
+def _pooled(parts: list[Valuation], weights: Array) -> Valuation:
+    """What several models say, of which one is right for everybody, each with its weight.
+
+    The variance of a total is the weighted mean of the models' own, plus how far their totals lie
+    from the mean one: that is a row of slopes more for each model, whose variance is 1.
+    """
+
+    def mean(name: str) -> Array:
+        return np.asarray(sum(w * getattr(p, name) for w, p in zip(weights, parts, strict=True)))
+
+    gross, cost, roots = mean("gross"), mean("cost"), np.sqrt(weights)
+    apart = [r * (p.value - (gross - cost)) for r, p in zip(roots, parts, strict=True)]
+    slopes = [r * p.slopes for r, p in zip(roots, parts, strict=True)]
+    sizes = [len(p.covariance) for p in parts]
+    covariance = np.eye(sum(sizes) + len(parts))
+    start = 0
+    for size, part in zip(sizes, parts, strict=True):
+        covariance[start : start + size, start : start + size] = part.covariance
+        start += size
+    return Valuation(
+        gross, cost, mean("variance"), np.concatenate([*slopes, np.array(apart)]), covariance
     )
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from clv.errors import DataError
 from clv.lifecycle.stages import VALUES
+from clv.numerics.ordering import settled
 from clv.tables._frame import Table
 from clv.tables.everybody import as_table, everybody, same_customers
 from clv.tables.rfm import RFM
@@ -150,6 +151,7 @@ def rfm_segments(
     (2357, 'loyal')
     """
     rules = SegmentRules() if rules is None else rules
+    rfm = rfm if rfm.in_memory else rfm.collect()
     as_of = rfm.calibration_period_end or rfm.observation_period_end
     people = everybody(rfm, customers, signup=signup, as_of=as_of)
     source = None if forecast is None else as_table(forecast)
@@ -179,6 +181,7 @@ def _scores(rfm: RFM, rules: SegmentRules) -> tuple[NDArray[np.int8], ...]:
     # whole days are whole numbers again: borders are met, and equals are equal
     idle = np.round((rfm.array("T") - rfm.array("recency")) * DAYS_PER_UNIT[rfm.time_unit], 6)
     purchases, value = rfm.array("frequency") + 1.0, np.nan_to_num(rfm.array("total_value"))
+    value = settled(value)
     again = purchases > 1
     if rules.recency_days is None:
         recency = 6 - _parts(idle, 5)

@@ -185,6 +185,7 @@ def stages(
     {'prospect': 0, 'new': 0, 'active': 362, 'loyal': 285, 'at risk': 133, 'lost': 1577}
     """
     rules = StageRules() if rules is None else rules
+    rfm = rfm if rfm.in_memory else rfm.collect()
     as_of = rfm.calibration_period_end or rfm.observation_period_end
     people = everybody(rfm, customers, signup=signup, as_of=as_of)
     alive = purchases.probability_alive(rfm)
