@@ -101,14 +101,9 @@ class Model:
         plan: Plan,
     ) -> CovariateFit:
         """The fit; `numbers` are the values of covariates by name, as in `RFM.numbers`."""
-        columns = {
-            name: Column(values, rfm.levels(name), _most_frequent(rfm, name))
-            for name, values in numbers.items()
-        }
+        columns = _as_columns(rfm, numbers)
         if plan.bayesian:
-            return fit_posterior(
-                self.family, history, weights, scales, plan, columns, self.groups if columns else {}
-            )
+            return _posterior(self.family, history, weights, scales, plan, columns, self.groups)
         if not columns:
             return CovariateFit(None, maximize(self.family, history, weights, scales), ())
         return maximize_with_covariates(self.family, history, weights, scales, columns, self.groups)
@@ -118,7 +113,13 @@ class Model:
         """Names of all covariates, each once."""
         return tuple(dict.fromkeys(name for names in self.groups.values() for name in names))
 
-    def _check(self, rfm: RFM, method: str, without: Sequence[str] = ()) -> None:
+    def _columns(self, plan: Plan) -> tuple[str, ...]:
+        """Columns of the table that a fit looks at besides its history."""
+        return self.covariates if plan.groups is None else (*self.covariates, plan.groups)
+
+    def _check(
+        self, rfm: RFM, method: str, without: Sequence[str] = (), groups: str | None = None
+    ) -> None:
         if not isinstance(rfm, RFM):
             raise DataError(
                 f"fit expects a table from clv.rfm_summary or clv.rfm_table, not "
@@ -132,6 +133,15 @@ class Model:
                 f"the table has no covariate {', '.join(missing)}; add it with "
                 f"rfm.with_covariates(customers, {missing})"
             )
+        if groups is None:
+            return
+        if groups not in rfm.data:
+            raise MissingColumnError(
+                f"the table has no column {groups} of groups; add it with "
+                f"rfm.with_covariates(customers, [{groups!r}])"
+            )
+        if groups in self.covariates:
+            raise DataError(f"{groups} is a covariate and the column of groups; choose one")
 
 
 class PurchaseModel(Model):
@@ -161,6 +171,7 @@ class PurchaseModel(Model):
         draws: int | None = None,
         seed: int = 0,
         priors: Mapping[str, Any] | None = None,
+        groups: str | None = None,
         **sampling: Unpack[Sampling],
     ) -> FittedPurchases:
         """Fit to a table of frequency, recency and T.
@@ -187,6 +198,11 @@ class PurchaseModel(Model):
         priors
             Of a Bayesian fit: `clv.Prior` by name of a parameter or of what it means, such as
             "purchase_interval"; others keep their defaults (docs/bayes.md).
+        groups
+            Name of a column, added with ``rfm.with_covariates``, of groups of customers whose
+            parameters differ, such as channels or countries: with "mcmc". Groups of few customers
+            are drawn towards the others, and unknown ones predicted from the whole
+            (docs/groups.md).
         sampling
             How Markov chains are run: ``sampler`` ("nutpie" or "pymc"), ``chains`` (4), ``tune``
             and ``samples`` per chain (400, 1,000), ``cores``, ``target_accept`` (.8),
@@ -210,7 +226,7 @@ class PurchaseModel(Model):
         ConvergenceWarning
             If the draws of a posterior do not pass their diagnostics.
         """
-        plan = Plan.of(method, draws, seed, priors, sampling)
+        plan = Plan.of(method, draws, seed, priors, sampling, groups)
         varying: tuple[str, ...] = ()
         if isinstance(rfm, RFM):
             if covariates is not None:
@@ -222,10 +238,10 @@ class PurchaseModel(Model):
                     f"({', '.join(covariates.columns)}); name those that matter in "
                     "purchase_covariates and dropout_covariates"
                 )
-        self._check(rfm, method, without=varying)
+        self._check(rfm, method, without=varying, groups=groups)
         family = self.family
         check_whole_times(family, rfm)
-        static = () if varying else self.covariates
+        static = () if varying else self._columns(plan)
         rows = rfm.weighted(*HISTORY_COLUMNS, *static)
         known = len(HISTORY_COLUMNS)
         history = self._history(rfm, rows)
@@ -332,7 +348,9 @@ class RegularPurchaseModel(PurchaseModel):
         if plan.bayesian:
             number = fit.variant if self.k is None else self.k
             family = self.family.variant(number)
-            fit = fit_posterior(family, history, weights, scales, plan)._replace(variant=number)
+            columns = _as_columns(rfm, numbers)
+            fit = _posterior(family, history, weights, scales, plan, columns, {})
+            fit = fit._replace(variant=number)
             if self.k is None:
                 said = f"k = {number} was chosen by maximum likelihood and then taken as known."
                 fit = fit._replace(notes=(said, *notes, *fit.notes))
@@ -346,6 +364,33 @@ class RegularPurchaseModel(PurchaseModel):
 
 
 _GROUPS = {"purchase": "purchases", "dropout": "dropout", "spend": "spend"}
+
+
+def _posterior(
+    family: Any,
+    history: Any,
+    weights: Array,
+    scales: Mapping[str, float],
+    plan: Plan,
+    columns: Mapping[str, Column],
+    moved: Mapping[str, Sequence[str]],
+) -> CovariateFit:
+    """The Bayesian fit, of groups or of all as one."""
+    if plan.groups is None:
+        return fit_posterior(family, history, weights, scales, plan, columns, moved)
+    from clv.inference.groups import fit_groups
+
+    own = {name: column for name, column in columns.items() if name != plan.groups}
+    group = columns[plan.groups]
+    return fit_groups(family, history, weights, scales, plan, group, own, moved)
+
+
+def _as_columns(rfm: RFM, numbers: Mapping[str, Array]) -> dict[str, Column]:
+    """Columns of a table, by name, from the numbers that stand for them."""
+    return {
+        name: Column(values, rfm.levels(name), _most_frequent(rfm, name))
+        for name, values in numbers.items()
+    }
 
 
 def _most_frequent(rfm: RFM, name: str) -> str | None:

@@ -51,6 +51,7 @@ class SpendModel(Model):
         draws: int | None = None,
         seed: int = 0,
         priors: Mapping[str, Any] | None = None,
+        groups: str | None = None,
         **sampling: Unpack[Sampling],
     ) -> FittedSpend:
         """Fit to the mean purchase values of a table.
@@ -65,8 +66,8 @@ class SpendModel(Model):
         FitError
             If fewer than two customers have a purchase that counts.
         """
-        plan = Plan.of(method, draws, seed, priors, sampling)
-        self._check(rfm, method)
+        plan = Plan.of(method, draws, seed, priors, sampling, groups)
+        self._check(rfm, method, groups=groups)
         family = self.family
         rows = spend_rows(rfm, self.purchases)
         history, weights, buyers = rows.history, rows.weights, int(rows.weights.sum())
@@ -88,7 +89,7 @@ class SpendModel(Model):
             fit = CovariateFit(None, pooled_estimate(family, history, weights, why=why), ())
             remarks: tuple[str, ...] = ()
         else:
-            numbers = {name: rfm.numbers(name)[rows.places] for name in self.covariates}
+            numbers = {name: rfm.numbers(name)[rows.places] for name in self._columns(plan)}
             fit = self._estimate(rfm, history, weights, {"money": pooled}, numbers, plan)
             remarks = (
                 *_levels_without(rfm, fit, what),
@@ -121,7 +122,8 @@ def _too_few(customers: int, what: str, mean: float, covariates: tuple[str, ...]
 def _levels_without(rfm: RFM, fit: CovariateFit, what: str) -> tuple[str, ...]:
     """Levels of the table that no customer of a spend model's fit has."""
     notes = []
-    for covariate in () if fit.design is None else fit.design.covariates:
+    covariates = () if fit.design is None else fit.design.covariates
+    for covariate in (c for c in covariates if not c.pooled):  # unknown groups are predicted
         known = covariate.levels or ()
         unseen = [level for level in rfm.levels(covariate.name) or () if level not in known]
         if unseen:

@@ -324,6 +324,22 @@ class Fitted:
 
         return coefficient_rows(self)
 
+    @property
+    def group_parameters(self) -> Any:
+        """Parameters of each group of customers, as a pandas DataFrame.
+
+        Index: the group (``"(a new group)"`` is one that the fit has not seen) and the parameter.
+        Columns: ``estimate`` (posterior median), ``standard_error``, ``low`` and ``high`` (90 %).
+
+        Raises
+        ------
+        DataError
+            If the model was fitted without groups.
+        """
+        from clv.fitted.effects import group_frame
+
+        return group_frame(self)
+
     def effects(self) -> tuple[Any, ...]:
         """What each covariate means for customers, in this model: `clv.fitted.effects.Effect`."""
         from clv.fitted.effects import effects

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from clv.errors import DataError
+from clv.inference.design import GROUPS
 from clv.numerics.backend import Array
 
 if TYPE_CHECKING:
@@ -43,6 +44,31 @@ class Effect(NamedTuple):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+def group_frame(fitted: Fitted) -> Any:
+    """Parameters of groups as a pandas DataFrame; see `Fitted.group_parameters`."""
+    import pandas as pd
+
+    design, k = fitted.design, len(fitted.family.PARAMETERS)
+    if design is None or design.groups is None:
+        raise DataError(
+            "this model has no groups; fit it with groups= the name of a column and method='mcmc'"
+        )
+    logs = np.log(fitted.draws if fitted.posterior is None else fitted.posterior.points)
+    rows = []
+    for level in design.groups.terms:
+        for j, name in enumerate(design.parameters):
+            place = next(
+                i
+                for i, c in enumerate(design.coefficients, start=k)
+                if (c.group, c.parameter, c.level) == (GROUPS, name, level)
+            )
+            values = np.exp(logs[:, j] + logs[:, place])
+            low, middle, high = np.quantile(values, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+            rows.append((level, name, middle, float(values.std()), low, high))
+    columns = [design.groups.name, "parameter", "estimate", "standard_error", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:2])
 
 
 class LikelihoodRatioTest(NamedTuple):
@@ -82,6 +108,8 @@ def coefficient_rows(fitted: Fitted) -> list[dict[str, Any]]:
     ends = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     rows = []
     for i, coefficient in enumerate(design.coefficients, start=len(design.parameters)):
+        if coefficient.group == GROUPS:
+            continue
         known = bool(fitted.user_determined[i])
         numbers = (values[i], errors[i], *ends[:, i]) if known else (values[i], *[np.nan] * 3)
         rows.append(_row(design, coefficient, numbers, "" if known else "not bounded by the data"))
@@ -123,7 +151,7 @@ def effects(fitted: Fitted) -> tuple[Effect, ...]:
     design = fitted.design
     if design is None:
         return ()
-    terms = dict.fromkeys((c.group, c.term) for c in design.coefficients)
+    terms = dict.fromkeys((c.group, c.term) for c in design.coefficients if c.group != GROUPS)
     first = {(c.group, c.term): c for c in reversed(design.coefficients)}
     with np.errstate(all="ignore"):  # what has run to a limit may be 0 or infinite
         return tuple(_effect(fitted, design, first[key]) for key in terms)

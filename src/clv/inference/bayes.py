@@ -93,7 +93,7 @@ def explore(
     if plan.method == "map":
         points = normal_draws(mode, plan.draws, rng)
         posterior = Posterior("map", samples=_chain(target, points), **shared)
-        return _estimate(target, mode, posterior, mode.point), posterior
+        return _estimate_at_mode(target, mode, posterior), posterior
     if plan.method == "laplace":
         sample = importance_sample(quick, mode, draws=plan.draws, rng=rng)
         posterior = Posterior(
@@ -104,7 +104,7 @@ def explore(
             sampler="importance sampling from a Student-t(5) around the mode",
             **shared,
         )
-        return _estimate(target, mode, posterior), posterior
+        return estimate_of(posterior, mode), posterior
     from clv.inference import mcmc
 
     drawn = mcmc.sample(quick, mode, seed=plan.seed, how=plan.chains)
@@ -118,7 +118,7 @@ def explore(
         diagnostics=mcmc.diagnose(coordinates.estimates, samples, drawn.statistics),
         **shared,
     )
-    return _estimate(target, mode, posterior), posterior
+    return estimate_of(posterior, mode), posterior
 
 
 def lighter(target: Target, mode: Mode) -> Target:
@@ -151,38 +151,38 @@ def _chain(target: Target, points: Array) -> Array:
     return target.coordinates.estimates_at(points)[None]
 
 
-def _estimate(
-    target: Target, mode: Mode, posterior: Posterior, point: Array | None = None
-) -> Estimate:
-    """Medians of the draws, or a given point; and what the record of convergence says."""
+def estimate_of(posterior: Posterior, mode: Mode) -> Estimate:
+    """Medians of the draws, and what the record of convergence says."""
     logs = np.log(posterior.points)
-    if point is None:
-        center = np.median(logs, axis=0)
-        covariance = np.atleast_2d(np.cov(logs.T))
-    else:
-        center, features = target.coordinates.log_estimates(point)
-        jacobian = np.zeros((len(center), target.size))
-        for j, ((i, _), feature) in enumerate(
-            zip(target.coordinates.features, features, strict=True)
-        ):
-            jacobian[:, i] += target.coordinates.matrix[:, j] * feature.slope
-        covariance = jacobian @ mode.covariance @ jacobian.T
+    return _estimate(posterior, mode, np.median(logs, axis=0), np.atleast_2d(np.cov(logs.T)))
+
+
+def _estimate_at_mode(target: Target, mode: Mode, posterior: Posterior) -> Estimate:
+    """The mode, and its normal approximation."""
+    coordinates = target.coordinates
+    center, features = coordinates.log_estimates(mode.point)
+    jacobian = np.zeros((len(center), target.size))
+    for j, ((i, _), feature) in enumerate(zip(coordinates.features, features, strict=True)):
+        jacobian[:, i] += coordinates.matrix[:, j] * feature.slope
+    return _estimate(posterior, mode, center, jacobian @ mode.covariance @ jacobian.T)
+
+
+def _estimate(posterior: Posterior, mode: Mode, center: Array, covariance: Array) -> Estimate:
     problems = posterior.problems()
     message = posterior.sentence()
     if problems:
         message = f"not to be trusted ({'; '.join(problems)}); {message}"
-    customers = float(target.likelihood.weights.sum())
-    value = float(target.likelihood.values(center[:, None])[0])
+    likelihood = posterior.observed
     return Estimate(
         np.exp(center),
         covariance,
         np.ones(len(center), dtype=np.bool_),
-        value,
+        float(likelihood.values(center[:, None])[0]),
         Convergence(
             not problems,
             None,
             message,
-            mode.gradient_norm / customers,
+            mode.gradient_norm / float(likelihood.weights.sum()),
             mode.decrement,
             mode.evaluations,
             1,

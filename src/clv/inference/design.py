@@ -14,17 +14,25 @@ level of every text (`Design.to_user`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from clv.errors import DataError
 from clv.numerics.backend import Array
 
 #: Levels of a text: beyond that it is a name, not a group.
 MOST_LEVELS = 100
+
+
+#: Levels of a column of groups that are no group: the population's middle, and groups yet unknown.
+POPULATION, UNKNOWN = "(all groups)", "(a new group)"
+
+#: What coefficients of groups are of.
+GROUPS = "groups"
 
 
 class Column(NamedTuple):
@@ -42,6 +50,7 @@ class Covariate(NamedTuple):
     levels: tuple[str, ...] | None  #: of texts, the base level first
     center: float = 0.0  #: of numbers: subtracted, and divided by, within the fit
     scale: float = 1.0
+    pooled: bool = False  #: groups: other levels are those of a new group
 
     @property
     def terms(self) -> list[str | None]:
@@ -101,6 +110,38 @@ class Design:
         every = (*self.coefficients, *(c for c, _ in self.undetermined))
         used = {c.covariate for c in every if c.group == group}
         return tuple(name for name in self.names if name in used)
+
+    # --- groups ------------------------------------------------------------------------------
+
+    @property
+    def groups(self) -> Covariate | None:
+        """The column of groups, if parameters differ between groups."""
+        return next((c for c in self.covariates if c.pooled), None)
+
+    def with_groups(self, by: str, names: Sequence[str]) -> Design:
+        """The same, and every parameter differs between groups of a column.
+
+        Base parameters are then those of the population's middle. The coefficients come last:
+        for each parameter all groups, and a group that is not known yet.
+        """
+        covariate = Covariate(by, (POPULATION, *names, UNKNOWN), pooled=True)
+        first = sum(len(c.terms) for c in self.covariates)
+        own = tuple(
+            Coefficient(GROUPS, parameter, by, level, 1, first + term)
+            for parameter in self.parameters
+            for term, level in enumerate(covariate.terms)
+        )
+        return replace(
+            self,
+            covariates=(*self.covariates, covariate),
+            coefficients=(*self.coefficients, *own),
+        )
+
+    def with_place(self, matrix: Array, place: npt.NDArray[np.int64]) -> Array:
+        """The matrix of rows of other covariates, with the columns of groups."""
+        assert self.groups is not None
+        own = place[:, None] == np.arange(len(self.groups.terms))
+        return np.concatenate([matrix, own.astype(np.float64)], axis=1)
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -235,8 +276,20 @@ class Design:
         )
 
 
+def as_levels(column: Column) -> Column:
+    """A column of groups; numbers, such as years, become texts."""
+    if column.levels is not None:
+        return column
+    numbers, place = np.unique(column.values, return_inverse=True)
+    return Column(place.astype(np.float64), tuple(f"{number:.15g}" for number in numbers))
+
+
 def _terms(covariate: Covariate, column: Column) -> Array:
     name, levels = covariate.name, covariate.levels
+    if covariate.pooled and levels is not None:
+        column = as_levels(column)
+        known = [level if level in levels else UNKNOWN for level in column.levels or ()]
+        column = column._replace(levels=tuple(known))
     if (levels is None) != (column.levels is None):
         seen, here = ("numbers", "texts") if levels is None else ("texts", "numbers")
         raise DataError(f"{name} holds {here}, and the model was fitted with {seen}")

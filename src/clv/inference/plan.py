@@ -24,7 +24,7 @@ class Sampling(TypedDict, total=False):
     tune: int
     samples: int
     cores: int | None
-    target_accept: float
+    target_accept: float | None
     progress: bool | None
 
 
@@ -42,7 +42,7 @@ class Chains(NamedTuple):
     tune: int = 400  #: draws of each chain that are thrown away
     samples: int = 1_000  #: draws of each chain that are kept
     cores: int | None = None  #: chains at a time; None: as many as there are cores
-    target_accept: float = 0.8
+    target_accept: float | None = None  #: None: .8, and .9 with groups
     progress: bool | None = None  #: None: a bar in a terminal or a notebook, none in a pipe
 
 
@@ -54,6 +54,7 @@ class Plan(NamedTuple):
     seed: int
     priors: Mapping[str, Any]
     chains: Chains
+    groups: str | None = None  #: column of groups with parameters of their own
 
     @classmethod
     def of(
@@ -63,6 +64,7 @@ class Plan(NamedTuple):
         seed: int,
         priors: Mapping[str, Any] | None,
         sampling: Sampling,
+        groups: str | None = None,
     ) -> Plan:
         """Check what was asked for.
 
@@ -85,12 +87,18 @@ class Plan(NamedTuple):
         kept = METHODS[method] if draws is None else draws
         if kept != int(kept) or kept < 1:
             raise DataError(f"draws must be a whole number above 0, not {draws!r}")
+        if groups is not None and method != "mcmc":
+            raise DataError(
+                f"groups={groups!r} needs Markov chains: use method='mcmc', not {method!r}"
+            )
         chains = Chains(**sampling)
+        if chains.target_accept is None:
+            chains = chains._replace(target_accept=0.8 if groups is None else 0.9)
         for name in ("chains", "tune", "samples"):
             value, least = getattr(chains, name), 0 if name == "tune" else 1
             if value != int(value) or value < least:
                 raise DataError(f"{name} must be a whole number, {least} or more, not {value!r}")
-        return cls(method, int(kept), seed, dict(priors or {}), chains)
+        return cls(method, int(kept), seed, dict(priors or {}), chains, groups)
 
     @property
     def bayesian(self) -> bool:

@@ -73,7 +73,8 @@ class Posterior:
     samples
         Estimates, shape (chains, draws, K): parameters, and ``exp(coefficient)`` within the fit.
     statistics
-        Of the sampler, by name, shape (chains, draws) each: ``lp``, ``diverging``, ``energy``, ...
+        Of the sampler, by name, shape (chains, draws) each: ``lp``, ``diverging``, ``energy``, ...;
+        with groups also the spread of each coordinate between them.
     sampler
         What drew them, with its version.
     chains_wanted, draws_wanted

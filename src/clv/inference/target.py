@@ -132,16 +132,19 @@ class Likelihood:
                 total[points] += self.weights[rows] @ self.of_rows(logs[:, points], rows)
         return total
 
-    def thinned(self, rows: int) -> Self:
-        """Every so-maniest row, with the weight of the others: for a rough search."""
-        every = slice(None, None, max(1, len(self) // rows))
-        weights = self.weights[every]
+    def take(self, rows: Any) -> Self:
+        """The likelihood of some rows."""
         return replace(
             self,
-            history=self.history.take(every),
-            weights=weights * (self.weights.sum() / weights.sum()),
-            matrix=None if self.matrix is None else self.matrix[every],
+            history=self.history.take(rows),
+            weights=self.weights[rows],
+            matrix=None if self.matrix is None else self.matrix[rows],
         )
+
+    def thinned(self, rows: int) -> Self:
+        """Every so-maniest row, with the weight of the others: for a rough search."""
+        few = self.take(slice(None, None, max(1, len(self) // rows)))
+        return replace(few, weights=few.weights * (self.weights.sum() / few.weights.sum()))
 
 
 @dataclass(frozen=True, eq=False)
