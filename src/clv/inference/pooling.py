@@ -68,7 +68,7 @@ class Pooled:
     @property
     def size(self) -> int:
         """Number of coordinates."""
-        return len(self.coordinates.stated) + self.centred.shape[1] * (1 + len(self.parts))
+        return len(self.coordinates.stated) + len(self.spreads) * (1 + len(self.parts))
 
     def unpack(self, z: Array) -> _Point:
         """A vector (size,) taken apart."""
@@ -230,5 +230,5 @@ def around(target: Pooled, start: Start) -> Mode:
     value, gradient = target(point)
     covariance = _inverse(target.information(point))
     covariance = (covariance + covariance.T) / 2
-    root = np.linalg.cholesky(covariance)
+    root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     return Mode(point, value, covariance, root, float(np.linalg.norm(gradient)), 0.0, _ROUNDS)
