@@ -262,7 +262,9 @@ def test_priors_of_spreads_hold_groups_together(table):
     tight = {"group_spread": clv.Prior("HalfNormal", sigma=1e-2)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", clv.errors.ConvergenceWarning)
-        held = clv.BetaGeoModel().fit(table, method="mcmc", groups="channel", priors=tight, **SHORTER)
+        held = clv.BetaGeoModel().fit(
+            table, method="mcmc", groups="channel", priors=tight, **SHORTER
+        )
     alpha = held.group_parameters["estimate"].xs("alpha", level="parameter")
     assert alpha.max() / alpha.min() < 1.1
 
