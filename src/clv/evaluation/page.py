@@ -118,10 +118,10 @@ _PAGE = """\
 <p style="font-size:1.15em"><b>{{ headline.text }}</b></p>
 <ul style="list-style:none;padding-left:0">
 {% for mark, news, text, numbers in said %}
-<li class="clv-{{ news }}" style="margin:.5em 0">
-<b style="display:inline-block;width:1.4em">{{ mark }}</b>{{ text }}
+<li class="clv-{{ news }}" style="margin:.5em 0;padding-left:1.4em">
+<b style="display:inline-block;width:1.4em;margin-left:-1.4em">{{ mark }}</b>{{ text }}
 {% if numbers %}
-<details style="margin-left:1.4em"><summary><small>numbers</small></summary>
+<details><summary><small>numbers</small></summary>
 <table>
 {% for name, value in numbers %}
 <tr><td style="text-align:left">{{ name }}</td><td style="text-align:right">{{ value }}</td></tr>

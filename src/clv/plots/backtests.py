@@ -162,7 +162,7 @@ def tracking(
     _axes.mark_cut(ax, drawn.cut_day)
     _axes.dates(ax)
     _axes.separate_thousands(ax, "y")
-    _room_above(ax, 1.0 if cumulative else 1.25)
+    _room_above(ax, 1.1 if cumulative else 1.3)
     period = "week" if days_per_period == 7 else f"{days_per_period} days"
     _axes.label(
         ax,
@@ -170,7 +170,8 @@ def tracking(
         f"end of the {period}" if days_per_period == 7 else "end of the period",
         "repeat purchases since the beginning" if cumulative else f"repeat purchases per {period}",
     )
-    _axes.legend(ax, loc="upper left", **({} if cumulative else {"ncols": 3, "fontsize": "small"}))
+    columns = 1 if cumulative else 3
+    _axes.legend(ax, loc="upper left", bbox_to_anchor=(0, 0.95), ncols=columns, fontsize="small")
     return ax
 
 
