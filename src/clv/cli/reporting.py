@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from clv.cli import options, summaries, writing
 from clv.cli.console import emit, note, tell, working
 from clv.cli.options import columns_option, usage_error
-from clv.cli.scoring import Scored, Scoring, customers_option, read_customers, scoring_options
+from clv.cli.scoring import Scoring, customers_option, read_customers, scoring_options
 
 if TYPE_CHECKING:
-    from clv.evaluation.comparison import Comparison
+    from clv.report import Tested
+    from clv.tables.transactions import Transactions
 
 _LANGUAGES = {"en": ("en",), "fa": ("fa",), "both": ("en", "fa")}
 
@@ -90,9 +91,11 @@ def report(
         for code in codes
     }
     writing.keep_apart(scoring.source.name, **files)
+    scoring.check()
     table = read_customers(customers, scoring.source)
-    scored = scoring.run()
-    tested = _tested(scoring, scored, calibration_end)
+    transactions = scoring.source.read()
+    tested = _tested(scoring, transactions, calibration_end)  # before, so that it can go again
+    scored = scoring.run(transactions=transactions)
     with working("working out the page"):
         facts = gather(
             scored.transactions,
@@ -129,28 +132,24 @@ def report(
         tell(f"wrote {path}")
 
 
-def _tested(scoring: Scoring, scored: Scored, cut: str | None) -> Comparison | str:
+def _tested(scoring: Scoring, transactions: Transactions, cut: str | None) -> Tested | str:
     """The forecast against history on an earlier cut, or why there is none."""
     import clv
     from clv.errors import ClvError
+    from clv.report import tested
 
     if cut is not None and cut.strip().lower() == "none":
         return "no test was asked for (--calibration-end none)"
-    first, last = scored.transactions.quality.first_day, scored.rfm.observation_period_end
-    assert first is not None and last is not None  # noqa: PT018 - a table that was just made
+    first, last = transactions.quality.first_day, transactions.quality.last_day
+    end = scoring.period_end()
+    if first is None or last is None:
+        return "no row of the source has a day"
+    last = last if isinstance(end, str) else end
     day = _default_cut(first, last) if cut is None else scoring.source.day(cut, "--calibration-end")
     try:
+        models = scoring.fit(transactions, day)
         with working(f"testing the forecast from {day} on"):
-            rfm = clv.rfm_summary(
-                scored.transactions,
-                observation_period_end=last,
-                time_unit=scoring.time_unit,
-                calibration_period_end=day,
-            )
-            models: list[Any] = [
-                clv.model_class(name)().fit(rfm) for name in (scoring.model, scoring.spend_model)
-            ]
-            return clv.compare(rfm, *models, interval=scoring.interval, seed=scoring.seed)
+            return tested(clv.compare(*models, interval=scoring.interval, seed=scoring.seed))
     except ClvError as error:
         if cut is not None:
             raise

@@ -16,6 +16,8 @@ from clv.cli.options import Command, Source, usage_error
 from clv.errors import ConvergenceError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from clv.fitted import FittedPurchases, FittedSpend
     from clv.forecast import Forecast
     from clv.tables.rfm import RFM
@@ -54,23 +56,18 @@ class Scoring:
         self,
         rejected: Path | None = None,
         *,
+        transactions: Transactions | None = None,
         with_interval: bool = True,
         interval_kind: Any = "predictive",
     ) -> Scored:
-        """Read, fit and forecast, and note what is to be noted."""
+        """Read (unless that was done), fit and forecast, and note what is to be noted."""
         import clv
 
-        ahead = _horizon(self.horizon, self.time_unit)
-        end = self.source.period_end(self.observation_period_end, "--observation-period-end")
-        transactions = self.source.read(rejected)
-        with working("summarising customers"):
-            rfm = clv.rfm_summary(
-                transactions, observation_period_end=end, time_unit=self.time_unit
-            )
+        ahead = self.check()
+        if transactions is None:
+            transactions = self.source.read(rejected)
+        rfm, purchases, spend = self.fit(transactions)
         notes(transactions.quality.notes, rfm.notes)
-        purchases, spend = fit_models(
-            rfm, self.model, self.spend_model, self.spend_purchases, self.method, self.seed
-        )
         with working(f"forecasting {len(rfm):,} customers"):
             forecast = clv.forecast(
                 rfm,
@@ -85,6 +82,33 @@ class Scoring:
             )
         notes(forecast.notes)
         return Scored(transactions, rfm, purchases, spend, forecast)
+
+    def check(self) -> float | str | None:
+        """Refuse what cannot be understood before anything is read; how far ahead to look."""
+        self.period_end()
+        return _horizon(self.horizon, self.time_unit)
+
+    def period_end(self) -> date | str:
+        """The last day observed, or "last"."""
+        return self.source.period_end(self.observation_period_end, "--observation-period-end")
+
+    def fit(
+        self, transactions: Transactions, calibration_end: date | None = None
+    ) -> tuple[RFM, FittedPurchases, FittedSpend]:
+        """Summarise the customers, with a holdout where that is asked for, and fit both models."""
+        import clv
+
+        with working("summarising customers"):
+            rfm = clv.rfm_summary(
+                transactions,
+                observation_period_end=self.period_end(),
+                time_unit=self.time_unit,
+                calibration_period_end=calibration_end,
+            )
+        purchases, spend = fit_models(
+            rfm, self.model, self.spend_model, self.spend_purchases, self.method, self.seed
+        )
+        return rfm, purchases, spend
 
 
 def fit_models(

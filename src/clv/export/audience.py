@@ -131,8 +131,8 @@ def audience(
     found["as_of"] = pa.array([forecast.as_of] * len(rfm), pa.date32())
     known = np.zeros(len(rfm), dtype=bool)
     if customers is not None:
-        contact, known = _contact(rfm, customers, columns or {})
-        found |= contact
+        of_customers, known = contact(rfm, customers, columns or {})
+        found |= of_customers
     for name, values in (labels or {}).items():
         if len(values) != len(rfm):
             raise DataError(
@@ -174,9 +174,16 @@ def _bucket(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, An
     return result
 
 
-def _contact(
-    rfm: RFM, customers: Any, columns: Mapping[str, str]
+def contact(
+    rfm: RFM, customers: Any, columns: Mapping[str, str], rows: Any = None
 ) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.bool_]]]:
+    """What a customers table knows of the customers of a table, or of some rows of it.
+
+    Returns
+    -------
+    tuple
+        Arrow columns by field of `CONTACT`, and whether each customer has a row there.
+    """
     import pyarrow as pa
 
     unknown = sorted(set(columns) - {*CONTACT, "customer_id"})
@@ -187,6 +194,8 @@ def _contact(
     id_column = columns.get("customer_id", "customer_id")
     frame = customers_frame(customers, id_column)
     row = rows_of_customers(rfm.customer_ids, frame[id_column])
+    if rows is not None:
+        row = row[rows]
     places = pa.array(np.where(row >= 0, row, 0), mask=row < 0)
     found = {}
     for field in CONTACT:

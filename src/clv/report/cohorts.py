@@ -86,6 +86,7 @@ def cohorts(transactions: Transactions, rfm: RFM) -> Cohorts:
     np.minimum.at(complete, cohort, seen)
     share = bought.reshape(rows, periods) / np.maximum(customers, 1)[:, None]
     share[np.arange(periods) >= complete[:, None]] = np.nan
+    share = share[:, : max(int(complete.max()), 1)]
     origin = date(1970, 1, 1).toordinal() + start
     return Cohorts(
         days,

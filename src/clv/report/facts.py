@@ -80,6 +80,7 @@ class Tested:
     gains: Mapping[str, Floats]
     """Share of the actual value held by the best customers, by method, at `gains_at`."""
     gains_at: Floats
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def gather(
     margin: float = 1.0,
     customers: Any = None,
     columns: Mapping[str, str] | None = None,
-    comparison: Comparison | str | None = None,
+    comparison: Comparison | Tested | str | None = None,
     top: int = 200,
     calls: int = 20,
 ) -> Facts:
@@ -154,7 +155,8 @@ def gather(
     columns
         What its columns are called: see `clv.export.audience`.
     comparison
-        From `clv.compare`, on an earlier cut of the same data; or why there is none.
+        From `clv.compare`, on an earlier cut of the same data, or what `tested` makes of
+        one; or why there is none.
     top, calls
         How many customers the two lists hold.
 
@@ -177,9 +179,9 @@ def gather(
     stage = lifecycle.stages(rfm, purchases, forecast=forecast, customers=customers)
     segment = lifecycle.rfm_segments(rfm, forecast=forecast, customers=customers)
     labels = {"tier": tier.customers.values("tier")}
-    if isinstance(comparison, str):
-        left_out["tested"] = comparison
-    tested = _tested(comparison) if isinstance(comparison, Comparison) else None
+    test = tested(comparison) if isinstance(comparison, Comparison) else comparison
+    if isinstance(test, str):
+        left_out["tested"] = test
     curve = _or_why(left_out, "retention", lambda: _curve(purchases, rfm))
     worth = _or_why(
         left_out,
@@ -217,7 +219,7 @@ def gather(
         margin=margin,
         interval=forecast.interval,
         headlines=_headlines(forecast),
-        tested=tested,
+        tested=test if isinstance(test, Tested) else None,
         tiers=_rows(tier.table),
         stages=_rows(stage.table),
         conversion_rate=stage.conversion_rate,
@@ -247,7 +249,7 @@ def gather(
                     *forecast.notes,
                     *tier.notes,
                     *stage.notes,
-                    *(comparison.notes if isinstance(comparison, Comparison) else ()),
+                    *(test.notes if isinstance(test, Tested) else ()),
                 ]
             )
         ),
@@ -297,7 +299,8 @@ def _headlines(forecast: Forecast) -> tuple[Headline, ...]:
 # --- the test ------------------------------------------------------------------------------------
 
 
-def _tested(comparison: Comparison) -> Tested:
+def tested(comparison: Comparison) -> Tested:
+    """What the page says of a comparison, without its customers."""
     scores = comparison.value_scores
     at = np.linspace(0.0, 1.0, _GAINS_POINTS)
     labels = {label: method for method, label in scores.labels.items()}
@@ -320,6 +323,7 @@ def _tested(comparison: Comparison) -> Tested:
         verdict=tuple(_verdict(comparison, scores)),
         gains=gains,
         gains_at=at,
+        notes=comparison.notes,
     )
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clv.actions import slipping_away
-from clv.export.audience import audience
+from clv.export.audience import contact
 from clv.files import as_arrow
 from clv.forecast import Forecast
 from clv.tables.rfm import RFM
+from clv.units import DAYS_PER_UNIT
 
 Floats = NDArray[np.float64]
+
+#: Columns of the forecast that a row shows.
+_FORECAST = (
+    *("probability_alive", "expected_purchases", "residual_value", "residual_value_low"),
+    *("residual_value_high", "historical_value"),
+)
 
 #: Who leaves with a smaller probability within the horizon need not be called.
 LEAVING = 0.3
@@ -75,64 +82,76 @@ def people(
     calls: int,
 ) -> People:
     """Make the lists; parameters as in `clv.report.facts.gather`."""
-    table = audience(
-        rfm, forecast, customers, columns=columns, labels=labels, value="residual_value"
-    ).table
-    value = np.nan_to_num(table["residual_value"].to_numpy())
-    at_risk = np.maximum(value, 0.0) * table["churn_probability"].to_numpy()
+    value = np.nan_to_num(forecast.array("residual_value"))
+    at_risk = np.maximum(value, 0.0) * forecast.array("churn_probability")
     best = np.argsort(-value, kind="stable")[:top]  # equal ones by their place
+    urgent = _slipping(rfm, forecast, calls)
+    rows = np.concatenate([best, urgent])
+    known = {} if customers is None else contact(rfm, customers, columns, rows)[0]
+    names = _names(known, len(rows))
+    persons = tuple(
+        Person(name=name, value_at_risk=risk, **row)
+        for name, risk, row in zip(
+            names, at_risk[rows].tolist(), _records(rfm, forecast, labels, rows), strict=True
+        )
+    )
     return People(
-        top=_persons(table, best, at_risk, forecast),
-        calls=_persons(table, _slipping(rfm, forecast, table, calls), at_risk, forecast),
+        top=persons[: len(best)],
+        calls=persons[len(best) :],
         value_at_risk=float(at_risk.sum()),
         customers=len(rfm),
-        has_names=bool({"first_name", "last_name"} & set(table.column_names)),
+        has_names=bool({"first_name", "last_name"} & set(known)),
     )
 
 
-def _slipping(rfm: RFM, forecast: Forecast, table: Any, count: int) -> NDArray[np.int64]:
+def _slipping(rfm: RFM, forecast: Forecast, count: int) -> NDArray[np.int64]:
     """Rows of those who are valuable and slipping away; nobody where there is no horizon."""
     import pyarrow as pa
 
     if forecast.horizon is None:
         return np.empty(0, dtype=np.int64)
     found = slipping_away(rfm, forecast, min_churn=LEAVING, most=count)
-    ids = as_arrow(found.table)["customer_id"]
-    places = pa.compute.index_in(ids, value_set=table["customer_id"].combine_chunks())
+    ids, everybody = (as_arrow(table)["customer_id"] for table in (found.table, rfm))
+    places = pa.compute.index_in(ids, value_set=everybody.combine_chunks())
     return np.asarray(places.to_numpy(), dtype=np.int64)
 
 
-def _persons(
-    table: Any, rows: NDArray[np.int64], at_risk: Floats, forecast: Forecast
-) -> tuple[Person, ...]:
-    import pyarrow as pa
+def _names(known: Mapping[str, Any], count: int) -> list[str | None]:
+    parts = [known[f].to_pylist() for f in ("first_name", "last_name") if f in known]
+    if not parts:
+        return [None] * count
+    return [
+        " ".join(part.strip() for part in of_one if part is not None and part.strip()) or None
+        for of_one in zip(*parts, strict=True)
+    ]
 
-    found = table.take(pa.array(rows)).to_pylist()
-    return tuple(
-        Person(
-            customer_id=str(row["customer_id"]),
-            name=" ".join(
-                part.strip()
-                for part in (row.get("first_name"), row.get("last_name"))
-                if part is not None and part.strip()
-            )
-            or None,
-            tier=row["tier"],
-            stage=row["stage"],
-            probability_alive=row["probability_alive"],
-            expected_purchases=row["expected_purchases"],
-            residual_value=row["residual_value"],
-            residual_value_low=row.get("residual_value_low"),
-            residual_value_high=row.get("residual_value_high"),
-            historical_value=row["historical_value"],
-            last_purchase=row["last_purchase"],
-            next_purchase=row.get("next_purchase_p50"),
-            days_silent=_days_between(row["last_purchase"], forecast.as_of),
-            days_between_orders=row["average_days_between_orders"],
-            value_at_risk=float(risk),
-        )
-        for row, risk in zip(found, at_risk[rows].tolist(), strict=True)
-    )
+
+def _records(
+    rfm: RFM, forecast: Forecast, labels: Mapping[str, Any], rows: NDArray[np.int64]
+) -> Iterator[dict[str, Any]]:
+    """The other fields of `Person`, row by row."""
+
+    def of(table: Any, name: str) -> list[Any]:
+        return table.values(name)[rows].tolist() if name in table.columns else [None] * len(rows)
+
+    last = of(rfm, "last_purchase")
+    frequency, recency = (rfm.array(name)[rows] for name in ("frequency", "recency"))
+    rhythm = recency * DAYS_PER_UNIT[rfm.time_unit] / np.maximum(frequency, 1)
+    columns = {
+        "customer_id": [str(name) for name in of(rfm, "customer_id")],
+        **{
+            name: np.asarray(values, dtype=object)[rows].tolist() for name, values in labels.items()
+        },
+        **{name: of(forecast, name) for name in _FORECAST},
+        "last_purchase": last,
+        "next_purchase": of(forecast, "next_purchase_p50"),
+        "days_silent": [_days_between(day, forecast.as_of) for day in last],
+        "days_between_orders": [
+            float(r) if n else None for r, n in zip(rhythm, frequency, strict=True)
+        ],
+    }
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
 
 
 def _days_between(first: Any, last: Any) -> float | None:
