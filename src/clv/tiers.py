@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clv.errors import DataError
 from clv.numerics.ordering import settled
 from clv.tables._frame import Table, counted
+from clv.tables._shown import Shown
 from clv.tables.everybody import as_table
 
 __all__ = ["CLASSIC", "TierRules", "Tiers", "assign"]
@@ -83,8 +84,8 @@ class TierRules:
 CLASSIC = TierRules()
 
 
-@dataclass(frozen=True, eq=False)
-class Tiers:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tiers(Shown):
     """Who is in which tier, and what the tiers bring; made by `assign`.
 
     Attributes
@@ -112,15 +113,6 @@ class Tiers:
     def names(self) -> tuple[str, ...]:
         """Names of the tiers, and of the rest."""
         return (*self.rules.names, self.rules.rest)
-
-    def __repr__(self) -> str:
-        return "\n".join([repr(self.table), *(f"note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
-        return self.table._repr_html_() + notes
 
 
 def assign(forecast: Any, rules: TierRules = CLASSIC) -> Tiers:

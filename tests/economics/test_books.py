@@ -184,6 +184,15 @@ def test_figures_of_one_channel_by_hand(opened: Books, shop: Any) -> None:
     assert "too few to tell" in returns(opened)._repr_html_()
 
 
+def test_labels_divide_a_change_in_retention_by_channel(opened: Books, shop: Any) -> None:
+    labels = {"channel": opened.labels("channel")}
+    found = retention_value(shop.rfm, shop.purchases, shop.spend, horizon=52.0, by=labels)
+    table = found.table.to_pandas().set_index("group")
+    assert table.loc["referral", "customers"] == 385
+    assert table.loc[NO_CHANNEL, "customers"] == 12
+    assert table["change"].drop("everybody").sum() == pytest.approx(found.change)
+
+
 def test_books_that_cannot_be_opened(shop: Any) -> None:
     def opens(customers: Any, **more: Any) -> Books:
         return books(shop.rfm, shop.purchases, shop.spend, customers, **more)

@@ -18,6 +18,7 @@ from clv.numerics.backend import Array
 from clv.tables._day import parse_day
 from clv.tables._frame import Table
 from clv.tables._matching import customers_frame
+from clv.tables._shown import Shown
 from clv.tables.contracts import Contracts
 from clv.tables.everybody import Everybody, as_table, chosen, same_customers
 from clv.tables.rfm import RFM
@@ -27,8 +28,8 @@ from clv.units import DAYS_PER_UNIT, parse_horizon
 MOST = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class Actions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Actions(Shown):
     """A list of customers to look after, the most pressing first.
 
     Attributes
@@ -47,11 +48,8 @@ class Actions:
     def __len__(self) -> int:
         return len(self.table)
 
-    def __repr__(self) -> str:
-        return f"{self.table!r}\n{len(self):,} of {self.found:,}"
-
-    def _repr_html_(self) -> str:
-        return f"{self.table._repr_html_()}<p>{len(self):,} of {self.found:,}</p>"
+    def _remarks(self) -> tuple[str, ...]:
+        return (f"{len(self):,} of {self.found:,}",)
 
 
 def likely_to_buy(
@@ -153,7 +151,7 @@ def overdue(
         )
 
     due = None
-    as_of = rfm.calibration_period_end or rfm.observation_period_end
+    as_of = rfm.as_of
     if as_of is not None:
         late = np.where(wanted, rhythm.silence - rhythm.usual, 0.0)
         due = np.datetime64(as_of, "D") - np.rint(late).astype("timedelta64[D]")
@@ -323,7 +321,7 @@ def opportunities(
         overdue(rfm, purchases, forecast=forecast, most=most),
         likely_to_buy(rfm, purchases, within=within, forecast=forecast, most=most),
     ]
-    as_of = rfm.calibration_period_end or rfm.observation_period_end
+    as_of = rfm.as_of
     for column, what in (ends or {}).items():
         found.append(
             ending(

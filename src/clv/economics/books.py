@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clv.economics.valuation import Valuation, per_customer, valuation
+from clv.economics.valuation import Valuation, check_interval, per_customer, valuation
 from clv.errors import DataError
 from clv.fitted import FittedPurchases, FittedSpend
 from clv.history import total_margin
@@ -69,7 +69,7 @@ class Books:
     @property
     def as_of(self) -> date | None:
         """The day that value is seen from."""
-        return self.rfm.calibration_period_end or self.rfm.observation_period_end
+        return self.rfm.as_of
 
     @cached_property
     def valuation(self) -> Valuation:
@@ -85,6 +85,11 @@ class Books:
             draws=self.draws,
             seed=self.seed,
         )
+
+    def labels(self, column: str = "channel") -> NDArray[np.object_]:
+        """The group of each buyer by a column of the customers table, shape (n,)."""
+        member, names = self.people.groups(column, f"(no {column})")
+        return np.array(names, dtype=object)[member[: self.buyers]]
 
     @cached_property
     def realised(self) -> Array:
@@ -174,10 +179,9 @@ def books(
     >>> round(float(np.nansum(found.acquisition_cost)), 2)
     42403.7
     """
-    if not 0 < interval < 1:
-        raise DataError(f"interval must lie strictly between 0 and 1, not {interval!r}")
+    check_interval(interval)
     rfm = rfm if rfm.in_memory else rfm.collect()
-    as_of = rfm.calibration_period_end or rfm.observation_period_end
+    as_of = rfm.as_of
     people = everybody(rfm, customers, signup=signup, as_of=as_of)
     notes: list[str] = []
     served = SERVICE if cost_to_serve is None and people.has(SERVICE) else cost_to_serve

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from clv.economics.books import Books
 from clv.economics.next_customer import NextCustomers, next_customers
-from clv.economics.returns import NO_CHANNEL
 from clv.errors import DataError
 from clv.numerics.backend import Array
 from clv.tables._frame import Table
 from clv.tables._matching import customers_frame
+from clv.tables._shown import Shown
 from clv.units import DAYS_PER_UNIT, parse_horizon
 
 #: Periods that a channel's elasticity needs.
 FEWEST_PERIODS = 6
 
 
-@dataclass(frozen=True, eq=False)
-class Budget:
+@dataclass(frozen=True, eq=False, repr=False)
+class Budget(Shown):
     """What one more unit of money brings, channel by channel; made by `budget`.
 
     Attributes
@@ -42,15 +42,6 @@ class Budget:
     window_days: float
     interval: float
     notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return "\n".join([repr(self.table), *(f"note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
-        return self.table._repr_html_() + notes
 
 
 def budget(
@@ -225,7 +216,7 @@ def _recent_costs(
 ) -> dict[str, tuple[float, int, float, float]]:
     """Per group: spent, buyers of known cost, cost per buyer and its standard error."""
     unit = books.rfm.time_unit
-    member, names = books.people.groups(by, NO_CHANNEL)
+    member, names = books.people.groups(by, f"(no {by})")
     recent = _age_days(books) <= parse_horizon(window, unit) * DAYS_PER_UNIT[unit]
     bought = np.arange(len(books.people)) < books.buyers
     known = ~np.isnan(books.acquisition_cost)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clv.economics.books import Books
-from clv.economics.returns import NO_CHANNEL
 from clv.errors import BoundaryWarning, DataError, FitError
 from clv.fitted import FittedPurchases, FittedSpend, FittedTimeVarying, Stacked
 from clv.model import model_class
 from clv.numerics.backend import Array
 from clv.numerics.histories import SpendHistory
 from clv.tables._frame import Table
+from clv.tables._shown import Shown
 from clv.tables.everybody import NOT_IN_TABLE, chosen
 from clv.tables.rfm import RFM
 from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, parse_horizon
@@ -27,8 +27,8 @@ _LIKE = 100
 _NOBODY = SpendHistory(np.zeros((1, 1)), np.zeros((1, 1)))
 
 
-@dataclass(frozen=True, eq=False)
-class NextCustomers:
+@dataclass(frozen=True, eq=False, repr=False)
+class NextCustomers(Shown):
     """What the next customer is worth, group by group; made by `next_customers`.
 
     Attributes
@@ -47,15 +47,6 @@ class NextCustomers:
     by: str
     interval: float
     notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return "\n".join([repr(self.table), *(f"note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
-        return self.table._repr_html_() + notes
 
 
 class _Newcomer(NamedTuple):
@@ -132,13 +123,13 @@ def next_customers(
             "a new customer under covariates that change would need their future; open the books "
             "with a model without"
         )
-    member, names = books.people.groups(by, NO_CHANNEL)
+    member, names = books.people.groups(by, f"(no {by})")
     rows = []
     limit = parse_horizon(payback_limit, books.rfm.time_unit)
     ages = np.concatenate([[0.0], np.geomspace(limit / 2000, limit, 60)])
     shared = 0
     for code, name in enumerate(names):
-        if name in (NO_CHANNEL, f"(no {by})", NOT_IN_TABLE):
+        if name in (f"(no {by})", NOT_IN_TABLE):
             continue
         mine = np.flatnonzero(member[: books.buyers] == code)
         if not len(mine):

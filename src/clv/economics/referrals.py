@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from clv.economics.books import Books
 from clv.numerics.backend import Array
 from clv.tables._frame import Table
+from clv.tables._shown import Shown
 from clv.tables.everybody import chosen
 
 
-@dataclass(frozen=True, eq=False)
-class Referrals:
+@dataclass(frozen=True, eq=False, repr=False)
+class Referrals(Shown):
     """Who brought whom, and what that is worth; made by `referrals`.
 
     Attributes
@@ -44,15 +45,6 @@ class Referrals:
     share_of_buyers: float
     interval: float
     notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return "\n".join([repr(self.table), *(f"note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
-        return self.table._repr_html_() + notes
 
 
 def referrals(books: Books, column: str = "referred_by") -> Referrals:

@@ -22,11 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from clv.economics.valuation import check_interval
 from clv.errors import DataError, InfiniteValueError
 from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.fitted.discounting import discounted_purchases, discounted_time
 from clv.numerics.backend import Array
 from clv.tables._frame import Table
+from clv.tables._shown import Shown
 from clv.tables.rfm import RFM
 from clv.totals import log_slopes
 from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, discount_rate_per_unit, parse_horizon
@@ -36,8 +38,8 @@ from clv.units import DAYS_PER_UNIT, DAYS_PER_YEAR, discount_rate_per_unit, pars
 QUOTED = (0.25, 0.95)
 
 
-@dataclass(frozen=True, eq=False)
-class RetentionValue:
+@dataclass(frozen=True, eq=False, repr=False)
+class RetentionValue(Shown):
     """What more retention would be worth; made by `retention_value`.
 
     Attributes
@@ -100,11 +102,8 @@ class RetentionValue:
             said = "not clearly within or outside"
         return f"{text}: {said} the often quoted {least * 100:.0f} to {most * 100:.0f} %."
 
-    def __repr__(self) -> str:
-        return f"{self.table!r}\n{self.verdict}"
-
-    def _repr_html_(self) -> str:
-        return f"{self.table._repr_html_()}<p>{self.verdict}</p>"
+    def _remarks(self) -> tuple[str, ...]:
+        return (self.verdict,)
 
 
 def retention_value(
@@ -226,8 +225,7 @@ def _check(purchases: FittedPurchases, points: float, interval: float) -> None:
         raise DataError(
             f"points must lie between 0 and 1, such as 0.05 for five points, not {points!r}"
         )
-    if not 0 < interval < 1:
-        raise DataError(f"interval must lie strictly between 0 and 1, not {interval!r}")
+    check_interval(interval)
 
 
 class _Kind(NamedTuple):

@@ -12,6 +12,7 @@ from clv.economics.books import Books
 from clv.errors import DataError
 from clv.numerics.backend import Array
 from clv.tables._frame import Table
+from clv.tables._shown import Shown
 from clv.units import parse_horizon
 
 NO_CHANNEL = "(no channel)"
@@ -21,8 +22,8 @@ EVERYBODY = "everybody"
 _PERIODS = {"month": "M", "quarter": "M", "year": "Y"}
 
 
-@dataclass(frozen=True, eq=False)
-class GroupReturns:
+@dataclass(frozen=True, eq=False, repr=False)
+class GroupReturns(Shown):
     """Costs and returns per group; made by `returns`.
 
     Attributes
@@ -41,15 +42,6 @@ class GroupReturns:
     by: str
     interval: float
     notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return "\n".join([repr(self.table), *(f"note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
-        return self.table._repr_html_() + notes
 
 
 def returns(
@@ -145,8 +137,7 @@ def returns(
 
 def _groups(books: Books, by: str) -> tuple[NDArray[np.int64], list[str]]:
     if not by.startswith("cohort:"):
-        missing = NO_CHANNEL if by == "channel" else f"(no {by})"
-        return books.people.groups(by, missing)
+        return books.people.groups(by, f"(no {by})")
     period = by.removeprefix("cohort:")
     if period not in _PERIODS:
         raise DataError(f"cohorts are by month, quarter or year, not {period!r}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clv.economics.valuation import gamma_above, gamma_interval, valuation
+from clv.economics.valuation import check_interval, gamma_above, gamma_interval, valuation
 from clv.errors import DataError
 from clv.fitted import FittedPurchases, FittedSpend, FittedTimeVarying, Stacked
 from clv.numerics.backend import Array
@@ -153,8 +153,7 @@ def revenue_target(
         raise DataError(f"target must be an amount of money, 0 or more, not {target!r}")
     if not (math.isfinite(new_customers) and new_customers >= 0):
         raise DataError(f"new_customers must be a number, 0 or more, not {new_customers!r}")
-    if not 0 < interval < 1:
-        raise DataError(f"interval must lie strictly between 0 and 1, not {interval!r}")
+    check_interval(interval)
     t = parse_horizon(horizon, rfm.time_unit)
     today = valuation(
         rfm, purchases, spend, horizon=t, discount_rate=0.0, draws=draws, seed=seed

@@ -217,6 +217,18 @@ def valuation(
     )
 
 
+def check_interval(interval: float) -> None:
+    """Refuse what is no nominal probability of an interval.
+
+    Raises
+    ------
+    DataError
+        If it does not lie strictly between 0 and 1.
+    """
+    if not 0 < interval < 1:
+        raise DataError(f"interval must lie strictly between 0 and 1, not {interval!r}")
+
+
 def _pooled(parts: list[Valuation], weights: Array) -> Valuation:
     """What several models say, of which one is right for everybody, each with its weight.
 

@@ -29,6 +29,7 @@ from clv.errors import DataError
 from clv.lifecycle.stages import VALUES
 from clv.numerics.ordering import settled
 from clv.tables._frame import Table
+from clv.tables._shown import Shown
 from clv.tables.everybody import as_table, everybody, same_customers
 from clv.tables.rfm import RFM
 from clv.units import DAYS_PER_UNIT
@@ -82,8 +83,8 @@ class SegmentRules:
                 raise DataError(f"{name} takes {length} ascending numbers, not {given!r}")
 
 
-@dataclass(frozen=True, eq=False)
-class RFMSegments:
+@dataclass(frozen=True, eq=False, repr=False)
+class RFMSegments(Shown):
     """Who is in which segment; made by `rfm_segments`.
 
     Attributes
@@ -105,12 +106,6 @@ class RFMSegments:
     table: Table
     rules: SegmentRules
     codes: NDArray[np.int8]
-
-    def __repr__(self) -> str:
-        return repr(self.table)
-
-    def _repr_html_(self) -> str:
-        return self.table._repr_html_()
 
 
 def rfm_segments(
@@ -152,7 +147,7 @@ def rfm_segments(
     """
     rules = SegmentRules() if rules is None else rules
     rfm = rfm if rfm.in_memory else rfm.collect()
-    as_of = rfm.calibration_period_end or rfm.observation_period_end
+    as_of = rfm.as_of
     people = everybody(rfm, customers, signup=signup, as_of=as_of)
     source = None if forecast is None else as_table(forecast)
     if source is not None:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from clv.errors import DataError
 from clv.fitted import FittedPurchases
 from clv.tables._frame import Table
+from clv.tables._shown import Shown
 from clv.tables.everybody import Everybody, as_table, everybody, same_customers
 from clv.tables.rfm import RFM
 from clv.units import parse_horizon
@@ -86,8 +87,8 @@ class StageRules:
             parse_horizon(getattr(self, name), "day")  # refuses what is no length of time
 
 
-@dataclass(frozen=True, eq=False)
-class Stages:
+@dataclass(frozen=True, eq=False, repr=False)
+class Stages(Shown):
     """Who is in which stage, and what the stages hold; made by `stages`.
 
     Attributes
@@ -123,15 +124,6 @@ class Stages:
     conversion_rate: float
     repurchase_rate: float
     notes: tuple[str, ...] = field(default=())
-
-    def __repr__(self) -> str:
-        return "\n".join([repr(self.table), *(f"note: {note}" for note in self._remarks())])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self._remarks())
-        return self.table._repr_html_() + notes
 
     def _remarks(self) -> tuple[str, ...]:
         found = [f"{self.repurchase_rate:.1%} of the buyers bought again."]
@@ -182,11 +174,11 @@ def stages(
     >>> rfm = clv.rfm_summary(transactions, observation_period_end="1998-06-30")
     >>> found = stages(rfm, clv.BetaGeoModel().fit(rfm))
     >>> dict(zip(found.table["stage"], found.table["customers"]))
-    {'prospect': 0, 'new': 0, 'active': 362, 'loyal': 285, 'at risk': 133, 'lost': 1577}
+    {'prospect': 0, 'new': 0, 'active': 362, 'loyal': 285, 'at risk': 134, 'lost': 1576}
     """
     rules = StageRules() if rules is None else rules
     rfm = rfm if rfm.in_memory else rfm.collect()
-    as_of = rfm.calibration_period_end or rfm.observation_period_end
+    as_of = rfm.as_of
     people = everybody(rfm, customers, signup=signup, as_of=as_of)
     alive = purchases.probability_alive(rfm)
     silent = purchases.probability_no_purchase(rfm, rules.silence)
