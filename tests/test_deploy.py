@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,7 +47,7 @@ def shell_of(name: str) -> str:
         return str(found)
     found = re.search(r'COMMAND = """(.*?)"""', text, flags=re.DOTALL)
     assert found is not None
-    return found.group(1).replace("\\\\", "\\").replace("{{ ds }}", "2025-01-31")
+    return re.sub(r"\{\{.*?\}\}", "2025-01-31", found.group(1).replace("\\\\", "\\"))
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,29 @@ def test_the_dag_is_python_and_names_what_airflow_has() -> None:
     text = (DEPLOY / "airflow" / "clv_retrain.py").read_text()
     compile(text, "clv_retrain.py", "exec")
     assert "skip_on_exit_code=99" in text
+
+
+PARSE = """
+import sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+print(bag.import_errors, [task.task_id for dag in bag.dags.values() for task in dag.tasks])
+"""
+
+
+@pytest.mark.slow
+def test_the_dag_imports_under_airflows_own_parser(tmp_path: Path) -> None:
+    """In an environment of its own: Airflow pins what we do not."""
+    environment = tmp_path / "environment"
+    made = call(sys.executable, "-m", "venv", environment)
+    assert made.returncode == 0, made.stderr
+    python = environment / "bin" / "python"
+    wanted = ("apache-airflow-core>=3.1,<4", "apache-airflow-providers-standard")
+    installed = call(python, "-m", "pip", "install", "--quiet", *wanted)
+    assert installed.returncode == 0, installed.stderr
+    home = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    done = call(python, "-c", PARSE, DEPLOY / "airflow", env=home)
+    assert done.stdout.splitlines()[-1] == "{} ['retrain']", done.stdout + done.stderr
 
 
 def test_every_file_is_on_the_page() -> None:

@@ -1,10 +1,10 @@
 """The night job as an Airflow DAG.
 
-A night is run for the day that has just ended, ``{{ ds }}`` of a daily schedule, so clearing a
-task in the past replays that night with what was known then. Exit codes: 0 and 5 (the challenger
-was refused, the champion has scored everybody) are successes; 75 (another run is at work) skips
-the task; 3 (the data contract is broken) fails it without a retry, since the data will not get
-better by themselves; anything else is tried again.
+A night is run for the day before the end of its interval, the last one that is over then, so
+clearing a task in the past replays that night with what was known then. Exit codes: 0 and 5 (the
+challenger was refused, the champion has scored everybody) are successes; 75 (another run is at
+work) skips the task; anything else fails it, and is tried once more: data that are late may have
+come by then.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import datetime
 from airflow import DAG
 from airflow.providers.standard.operators.bash import BashOperator
 
-# Airflow's own codes: 99 skips the task, and one that is not retried raises AirflowFailException;
-# for bash that is done by leaving no retries for it.
+# 99 is what BashOperator takes for "skipped".
 COMMAND = """
 set -u
 cd "${CLV_HOME:-/var/lib/clv}"
 code=0
 "${CLV_BIN:-/opt/clv/bin/clv}" retrain "${CLV_CONFIG:-/etc/clv/clv.toml}" \\
-    --as-of "{{ ds }}" --wait 600 || code=$?
+    --as-of "{{ (data_interval_end - macros.timedelta(days=1)) | ds }}" --wait 600 || code=$?
 case "$code" in
     0|5) exit 0 ;;
     75) exit 99 ;;

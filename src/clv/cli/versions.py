@@ -103,7 +103,8 @@ def _row(registry: Registry, name: str, called: list[str], withdrawn: bool) -> d
         version = Version.read(registry.folder / name).verify()
         decision = version.metrics["decision"]
     except RegistryError as error:
-        return {"version": name, **row, "state": f"DAMAGED: {error}", "aliases": called}
+        said = str(error).replace(f"{registry.folder / name}/", "").partition(":")[0]
+        return {"version": name, **row, "state": f"DAMAGED: {said}", "aliases": called}
     return {
         "version": name,
         "as_of": version.manifest["as_of"],
