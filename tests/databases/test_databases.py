@@ -266,6 +266,30 @@ def test_a_user_who_may_only_read_gets_one_message(postgres: str) -> None:
         connection.exec_driver_sql("DROP TABLE ours; DROP ROLE reader")
 
 
+DYING = """
+import os, sys
+import pyarrow as pa
+from clv.databases import _write
+batches = _write._batches
+def dying(frame):
+    for number, batch in enumerate(batches(frame)):
+        if number == 2:
+            os.kill(os.getpid(), 9)
+        yield batch
+_write._batches, _write.BATCH = dying, 100
+frame = pa.table({"id": list(range(1000)), "value": [2.0] * 1000})
+_write.upsert(sys.argv[1], frame, table="dying", key=["id"])
+"""
+
+
+def test_a_writer_that_is_killed_leaves_the_table_untouched(url: str) -> None:
+    frame = pa.table({"id": [1, 2000], "value": [1.0, 1.0]})
+    databases.upsert(url, frame, table="dying", key=["id"])
+    done = subprocess.run([sys.executable, "-c", DYING, url], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr
+    assert rows(url, "dying") == [(1, 1.0), (2000, 1.0)]
+
+
 STREAM = """
 import resource, sys
 import clv

@@ -106,7 +106,7 @@ class ContractSection(Section):
     max_days_missing: Annotated[int, Field(ge=0)] = 7
     min_customers: Annotated[int, Field(ge=1)] = 100
     max_customer_share: Share = 0.2
-    max_duplicates: Share = 0.5
+    max_duplicates: Share = 0.45
     max_future: Share = 0.001
     recent_days: Annotated[int, Field(ge=1)] = 28
     min_volume: Share = 0.35

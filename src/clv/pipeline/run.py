@@ -129,7 +129,7 @@ def retrain(
             record = run.night(day, transactions)
     except ConfigurationError:
         raise
-    except ClvError as error:
+    except (ClvError, OSError) as error:
         record = _failed(error) | {"champion": _champion_now(registry)}
     except Exception as error:  # a fault of the program: told, and left to be seen
         said = {"outcome": "failed", "exit_code": FAILED, "reason": f"a fault: {error!r}"}
@@ -169,7 +169,7 @@ def _locked(registry: Registry, dry_run: bool, wait: float) -> Iterator[None]:
         yield
 
 
-def _failed(error: ClvError) -> dict[str, Any]:
+def _failed(error: ClvError | OSError) -> dict[str, Any]:
     """The answer that an error comes to."""
     outcome, code = "failed", FAILED
     if isinstance(error, LockedError):
