@@ -883,6 +883,8 @@ def pmf_is_a_distribution(s: Subject) -> None:
         close(pmf.sum(axis=0), 1.0, 1e-9)
         close((n * pmf).sum(axis=0), np.ravel(f.expected_purchases(state, t)), 1e-8)
         close(pmf[0], np.ravel(f.no_purchase_probability(state, t)), 1e-12)
+        few = np.arange(0, 250, 50, dtype=np.uint8)[:, None]  # whose arithmetic ends at 255
+        close(f.purchase_count_pmf(state, few, t), pmf[few[:, 0]], 1e-14)
 
 
 def quantiles_invert(s: Subject) -> None:

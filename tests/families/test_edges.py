@@ -234,6 +234,41 @@ def test_no_renewal_is_lost_to_rounding(c: float) -> None:
     assert (more == 0).all()
 
 
+def test_spend_of_draws_and_of_customers() -> None:
+    """Shapes per draw and per customer, and a last path without a purchase; means by hand."""
+    rng = np.random.default_rng(4)
+    purchases = np.tile(rng.integers(0, 4, 20_000), (2, 1))
+    purchases[:, -1] = 0
+    factors = rng.uniform(0.5, 1.0, purchases.sum())
+    p, q, count = np.array([[0.7], [6.0]]), 4.0, 2.0
+    unit = gamma_gamma.sample_unit_totals(
+        gamma_gamma.Parameters(p, q, 1.0), count, purchases, factors, rng
+    )
+    assert unit.shape == purchases.shape
+    of = np.repeat(np.arange(purchases.size), purchases.reshape(-1))
+    weight = np.bincount(of, factors, minlength=purchases.size).reshape(purchases.shape)
+    off = unit - weight * p / (p * count + q - 1.0)  # E[1 / level] = 1 / (p n + q - 1)
+    assert (np.abs(off.mean(axis=1)) < 4.5 * off.std(axis=1) / np.sqrt(20_000)).all()
+    same = [
+        gamma_gamma.sample_unit_totals(
+            gamma_gamma.Parameters(value, q, 1.0), count, purchases, factors,
+            np.random.default_rng(5),
+        )
+        for value in (0.7, np.full(20_000, 0.7))
+    ]  # fmt: skip
+    np.testing.assert_array_equal(*same)
+
+
+def test_who_never_leaves_has_the_shape_of_all_arguments() -> None:
+    """Parameters per draw with histories, and rates per customer for new ones."""
+    draws = nbd.Parameters(np.ones((3, 1)), 4.0)
+    history = PurchaseHistory(np.ones(5), np.ones(5), np.full(5, 9.0))
+    assert nbd.probability_alive(draws, history).shape == (3, 5)
+    t = np.ones((2, 1, 1))
+    assert nbd.survival(nbd.State(1.0, np.ones(5)), t).shape == (2, 1, 5)
+    assert nbd.survival(nbd.State(np.ones((3, 1)), 2.0), t).shape == (2, 3, 1)
+
+
 # --- what is remarked, and when -----------------------------------------------------------------
 
 

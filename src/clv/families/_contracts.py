@@ -19,8 +19,7 @@ def sample_renewals(
     Given n renewals theta ~ Beta(alpha, beta + n^c), and an exponential variable E tells how far
     t^c goes beyond n^c: E / -ln(1 - theta).
     """
-    n, c = np.asarray(n, dtype=np.float64), np.asarray(c, dtype=np.float64)
-    made = n**c
+    made = np.float_power(n, c)
     theta = rng.beta(np.broadcast_to(alpha, shape), np.broadcast_to(beta + made, shape))
     with np.errstate(divide="ignore", over="ignore"):
         beyond = rng.standard_exponential(shape) / -np.log1p(-theta)

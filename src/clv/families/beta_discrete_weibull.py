@@ -78,21 +78,21 @@ def survival(parameters: Parameters, n: Any) -> Array:
 
 def retention_rate(parameters: Parameters, n: Any) -> Array:
     """P(the n-th renewal is made | the one before it was)."""
-    return _further(parameters, np.asarray(n, dtype=np.float64) - 1.0, 1.0)
+    return _further(parameters, np.subtract(n, 1.0), 1.0)
 
 
 def _further(parameters: Parameters, n: Any, k: Any) -> Array:
     """P(k more renewals | n of them made), S(n + k) / S(n)."""
     alpha, beta, c = parameters
     made = _power(n, c)
-    more = _power(np.asarray(n, dtype=np.float64) + k, c) - made
+    more = _power(np.add(n, k), c) - made
     return np.asarray(np.exp(log_beta_ratio(*_broadcast(alpha, beta + made, more))))
 
 
 def _power(n: Any, c: Any) -> Array:
     """n^c as a number that arithmetic can still do with."""
     with np.errstate(over="ignore"):
-        return np.asarray(np.minimum(np.asarray(n, dtype=np.float64) ** c, 1e200))
+        return np.asarray(np.minimum(np.float_power(n, c), 1e200))
 
 
 def _broadcast(*values: Any) -> list[Array]:

@@ -68,7 +68,7 @@ def survival(parameters: Parameters, n: Any) -> Array:
 def retention_rate(parameters: Parameters, n: Any) -> Array:
     """P(the n-th renewal is made | the one before it was) (2007, eq. 8)."""
     alpha, beta = parameters
-    renewed = beta + np.asarray(n, dtype=np.float64) - 1.0
+    renewed = beta + np.subtract(n, 1.0)
     return np.asarray(renewed / (alpha + renewed))
 
 
