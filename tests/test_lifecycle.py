@@ -271,3 +271,35 @@ def test_segments_of_the_shop_with_value(shop, gamma_gamma: FittedSpend) -> None
     assert "segment" in found._repr_html_()
     by_segment = moves(found.customers, found.customers, column="segment")
     assert by_segment.stayed == len(found.customers)
+
+
+# --- customers tables of any engine ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["polars", "pyarrow", "string views"])
+def test_customers_of_any_engine(shop, engine: str) -> None:
+    import polars as pl
+    import pyarrow as pa
+
+    plain = pl.from_pandas(shop.customers)
+    table = plain if engine == "polars" else pa.table(plain)
+    if engine == "pyarrow":
+        table = pa.Table.from_pandas(shop.customers)
+    found = stages(shop.rfm, shop.purchases, customers=table, signup="signup_date")
+    known = stages(shop.rfm, shop.purchases, customers=shop.customers, signup="signup_date")
+    np.testing.assert_array_equal(found.codes, known.codes)
+    assert found.customers["customer_id"].tolist() == known.customers["customer_id"].tolist()
+    soon = clv.actions.ending(table, "club_renewal", as_of="2025-06-30")
+    again = clv.actions.ending(shop.customers, "club_renewal", as_of="2025-06-30")
+    assert soon.table.to_pandas()["reason"].tolist() == again.table.to_pandas()["reason"].tolist()
+    found = clv.actions.card("C00002", shop.rfm, shop.purchases, shop.forecast, customers=table)
+    assert found.details["first_name"] == "Paul"
+
+
+def test_a_table_of_one_time_buyers(mbg_nbd: FittedPurchases) -> None:
+    frame = pd.DataFrame(
+        {"customer_id": [1, 2, 3], "frequency": 0, "recency": 0.0, "T": [3.0, 30.0, 90.0]}
+    ).assign(total_value=[5.0, 0.0, 7.0])
+    rfm = clv.rfm_table(frame, time_unit="week")
+    assert rfm_segments(rfm).table.array("customers").sum() == 3
+    assert list(stages(rfm, mbg_nbd).customers["stage"]) == ["new", "at risk", "lost"]

@@ -193,6 +193,13 @@ def test_labels_divide_a_change_in_retention_by_channel(opened: Books, shop: Any
     assert table["change"].drop("everybody").sum() == pytest.approx(found.change)
 
 
+def test_cohorts_of_a_table_without_days(opened: Books, shop: Any) -> None:
+    frame = shop.rfm.to_pandas().drop(columns=["first_purchase", "last_purchase"])
+    rfm = clv.rfm_table(frame, time_unit="week", observation_period_end="2025-06-30")
+    days = replace(opened, rfm=rfm).first_day
+    np.testing.assert_array_equal(days, opened.first_day)
+
+
 def test_books_that_cannot_be_opened(shop: Any) -> None:
     def opens(customers: Any, **more: Any) -> Books:
         return books(shop.rfm, shop.purchases, shop.spend, customers, **more)

@@ -142,7 +142,7 @@ def card(
     found = stages(rfm, purchases, forecast=forecast, customers=customers, rules=stage_rules)
     row = _row(found.customers.data["customer_id"], customer_id)
     common: dict[str, Any] = {
-        "customer_id": found.customers.values("customer_id")[row],
+        "customer_id": _plain(found.customers.values("customer_id")[row]),
         "as_of": found.as_of,
         "stage": str(found.customers.values("stage")[row]),
         "why": stage_reason(found, row, rfm.time_unit),
@@ -218,12 +218,17 @@ def _details(customers: Any, wanted: Any) -> dict[str, str]:
     known = _texts(frame["customer_id"])
     if str(wanted) not in known:
         return {}
-    row = frame[[known.index(str(wanted))]].rows(named=True)[0]
+    row = known.index(str(wanted))
+    found = {name: frame[name][row] for name in frame.columns if name != "customer_id"}
     return {
         name: str(value)
-        for name, value in row.items()
-        if name != "customer_id" and value is not None and value == value and str(value).strip()
+        for name, value in found.items()
+        if value is not None and value == value and str(value).strip()
     }
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _number(value: Any) -> float | None:

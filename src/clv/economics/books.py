@@ -17,6 +17,7 @@ from clv.history import total_margin
 from clv.numerics.backend import Array
 from clv.tables.everybody import Everybody, everybody
 from clv.tables.rfm import RFM
+from clv.units import DAYS_PER_UNIT
 
 ACQUISITION, SERVICE = "acquisition_cost", "cost_to_serve"
 
@@ -103,6 +104,9 @@ class Books:
         days = np.full(len(self.people), np.datetime64("NaT", "D"))
         if "first_purchase" in self.rfm.data:
             days[: self.buyers] = self.rfm.values("first_purchase").astype("datetime64[D]")
+        elif self.as_of is not None:
+            age = np.rint(self.rfm.array("T") * DAYS_PER_UNIT[self.rfm.time_unit])
+            days[: self.buyers] = np.datetime64(self.as_of, "D") - age.astype("timedelta64[D]")
         if self.signup is not None:
             days[self.buyers :] = self.people.days(self.signup)[self.buyers :]
         return days

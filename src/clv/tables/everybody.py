@@ -203,13 +203,14 @@ def _joined(rfm: RFM, table: nw.DataFrame[Any], rows: Integers) -> Column:
         return rfm.data["customer_id"]
     import pyarrow as pa
 
-    ours = nw.from_native(rfm.customer_ids, series_only=True).to_arrow()
+    ours: Any = nw.from_native(rfm.customer_ids, series_only=True).to_arrow()
     theirs: Any = table["customer_id"].to_arrow()
-    if isinstance(theirs, pa.ChunkedArray):
-        theirs = theirs.combine_chunks()
-    chosen = theirs.take(pa.array(rows)).cast(ours.type)
-    chunks = ours.chunks if isinstance(ours, pa.ChunkedArray) else [ours]
-    both = pa.chunked_array([*chunks, chosen])
+    # views of strings cannot be taken from
+    kind = pa.large_string() if pa.types.is_string_view(ours.type) else ours.type
+    parts: list[Any] = []
+    for ids in (ours.cast(kind), theirs.cast(kind).take(pa.array(rows))):
+        parts += ids.chunks if isinstance(ids, pa.ChunkedArray) else [ids]
+    both = pa.chunked_array(parts, type=kind)
     joined: nw.Series[Any] = nw.from_native(both, series_only=True)
     return joined
 
@@ -288,10 +289,16 @@ def same_customers(first: Table, second: Table, what: str) -> None:
 
 def chosen(values: Column, rows: Any) -> Column:
     """Some rows of a column, in that order."""
-    if isinstance(values, nw.Series):
-        some: nw.Series[Any] = values[np.asarray(rows).tolist()]
-        return some
-    return np.asarray(values[rows])
+    if not isinstance(values, nw.Series):
+        return np.asarray(values[rows])
+    if values.implementation.is_pyarrow():
+        import pyarrow as pa
+
+        native = values.to_native()
+        if pa.types.is_string_view(native.type):  # views of strings cannot be taken from
+            values = nw.from_native(native.cast(pa.large_string()), series_only=True)
+    some: nw.Series[Any] = values[np.asarray(rows, dtype=np.int64).tolist()]
+    return some
 
 
 def as_table(frame: Any) -> Table:
