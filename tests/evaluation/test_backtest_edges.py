@@ -44,6 +44,7 @@ def read(frame: pd.DataFrame, **options: Any) -> Transactions:
 def everything_shows(tried: Backtest) -> None:
     """Nothing that a user looks at first fails, and nothing warns."""
     assert repr(tried)
+    assert str(tried.cuts[0].cut) in repr(tried.fits)
     assert tried._repr_html_()
     tried.to_dict()
     frame = tried.metrics.to_pandas()

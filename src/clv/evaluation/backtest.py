@@ -310,7 +310,7 @@ class Backtest:
         """
         name = self.model("purchases", method)
         rows = reliability_rows(
-            self._cuts_of("purchases", name, cut), name, event, groups, self.interval
+            self.cuts_of("purchases", name, cut), name, event, groups, self.interval
         )
         return ResultTable.of(f"{self.labels('purchases')[name]}: {EVENTS[event]}", rows)
 
@@ -336,7 +336,7 @@ class Backtest:
             How many parts.
         """
         name = method or self.model(quantity)
-        rows = decile_rows(self._cuts_of(quantity, name, cut), quantity, name, groups)
+        rows = decile_rows(self.cuts_of(quantity, name, cut), quantity, name, groups)
         return ResultTable.of(
             f"{self.labels(quantity)[name]}: {quantity} by part of the customers", rows
         )
@@ -456,7 +456,7 @@ class Backtest:
             )
         return backtests.PICTURES[kind](self, **options)
 
-    def _cuts_of(self, quantity: Quantity, method: str, which: Any) -> list[Cut]:
+    def cuts_of(self, quantity: Quantity, method: str, which: Any) -> list[Cut]:
         """The cuts at which a method foresaw something: all, or the one that is asked for."""
         if which is not None:
             return [self.cut(which)]

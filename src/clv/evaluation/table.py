@@ -129,6 +129,8 @@ class ResultTable(Table):
             return "–"
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if hasattr(value, "isoformat"):
+            return str(value.isoformat())
         if name in _SHARES:
             return f"{value:+.1%}" if name == "bias" else f"{value:.1%}"
         if name in _RANKS:

@@ -131,6 +131,11 @@ def from_zero(ax: Axes) -> None:
     ax.set_ylim(bottom=0)
 
 
+def room_above(ax: Axes, factor: float) -> None:
+    """Let the y axis begin at zero and leave room at the top for a legend."""
+    ax.set_ylim(0, factor * ax.get_ylim()[1])
+
+
 def as_datetime(days: NDArray[np.int64]) -> NDArray[np.datetime64]:
     """Days since 1970-01-01 as datetime64."""
     return np.asarray(days, dtype=np.int64).astype("datetime64[D]")
