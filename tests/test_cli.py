@@ -616,3 +616,25 @@ def test_report_says_what_it_cannot_show(run: Run, orders: Path, tmp_path: Path)
     late = ("--calibration-end", "1999-01-01")
     run("report", orders, *COLUMNS, *LAST, *out, *late, code=3)
     assert ".html" in run("report", orders, *LAST, "--output", "page.pdf", code=2).stderr
+
+
+def test_level_and_width_are_learned_from_earlier_cuts(run: Run, tmp_path: Path) -> None:
+    start = ("forecast", "dataset:cdnow", "--observation-period-end", "1997-09-30")
+    more = ("--horizon", "39", "--discount-rate", "0", "--calibrate", "4", "--json")
+    result = run(*start, *more, "--model", "stacked", "--save-models", tmp_path)
+    found = record(result)
+    learned = found["forecast"]["calibration"]
+    assert len(learned["cuts"]) == 4
+    before, after = (
+        found["forecast"]["totals_before_calibration"][0],
+        found["forecast"]["totals"][0],
+    )
+    assert after["low"] < before["low"] < before["high"] < after["high"]
+    assert after["low"] < 1882 < after["high"]
+    assert after["value"] == pytest.approx(
+        before["value"] * math.exp(learned["purchases"]["location"]), rel=3e-3
+    )
+    stack = clv.load(tmp_path / "stacked")
+    assert sum(stack.weights) == pytest.approx(1.0)
+    assert len(set(stack.weights)) > 1
+    assert clv.load(tmp_path / "calibration.json").to_dict() == learned

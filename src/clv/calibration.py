@@ -101,7 +101,7 @@ class Calibration:
         less, more = self.spend.interval(0.9)
         return (
             f"Learned from {len(self.cuts)} earlier cuts ({self.cuts[0]} to {self.cuts[-1]}, "
-            f"{self.horizon:g} {self.time_unit}s each): purchases came to "
+            f"{self.horizon:.4g} {self.time_unit}s each): purchases came to "
             f"{self.purchases.factor:.3f} times what {self.model} expected of all customers, and "
             f"in the next such period in 90 % of cases to between {low:.3f} and {high:.3f} times, "
             f"chance aside; spend per purchase to {self.spend.factor:.3f} times "
@@ -116,7 +116,7 @@ class Calibration:
         found = []
         if time_unit != self.time_unit or abs(horizon - self.horizon) > 0.05 * self.horizon:
             found.append(
-                f"The calibration was learned from forecasts of {self.horizon:g} "
+                f"The calibration was learned from forecasts of {self.horizon:.4g} "
                 f"{self.time_unit}s; how far other lengths of time are off it can only guess."
             )
         if len(self.cuts) < FEW_CUTS:

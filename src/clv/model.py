@@ -479,6 +479,10 @@ def model_class(name: str) -> type[Any]:
     >>> model_class("bg_nbd").__name__
     'BetaGeoModel'
     """
+    if name in ("stacked", "StackedModel"):  # of families, and none itself
+        from clv.stacked_model import StackedModel
+
+        return StackedModel
     family = families.find(families.class_names().get(name, name))
     base = _base(family)
     _, heading, parameters = cleandoc(base.__doc__ or "").partition("\n\nParameters\n")

@@ -10,7 +10,7 @@ import click
 from clv.cli import options, summaries, writing
 from clv.cli.console import emit, notes, tell, working
 from clv.cli.options import Source
-from clv.cli.scoring import fit_models
+from clv.cli.scoring import fit_models, models_of
 
 
 @click.command(no_args_is_help=True)
@@ -91,7 +91,9 @@ def compare(
             calibration_period_end=cut,
         )
     notes(transactions.quality.notes, rfm.notes)
-    purchases, spend = fit_models(rfm, model, spend_model, spend_purchases, method, seed)
+    purchases, spend = fit_models(
+        rfm, *models_of(model, spend_model, spend_purchases), method, seed
+    )
     with working(f"comparing {len(rfm):,} customers"):
         comparison = clv.compare(
             rfm, purchases, spend, interval=interval, bootstrap=bootstrap, seed=seed, top=top

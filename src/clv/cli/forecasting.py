@@ -67,6 +67,8 @@ def forecast(
     if save_models is not None:
         for fitted in (purchases, spend):
             files[fitted.model_name] = fitted.save(save_models / fitted.model_name)
+        if result.calibration is not None:
+            files["calibration"] = result.calibration.save(save_models / "calibration.json")
 
     written = {name: path for name, path in files.items() if path is not None}
     if as_json:

@@ -249,7 +249,8 @@ def family_option(flag: str, kind: str, default: str, text: str) -> Callable[[Co
 def _families(kind: str) -> list[str]:
     from clv import families
 
-    return [name for name in families.names() if str(families.find(name).KIND) == kind]
+    found = [name for name in families.names() if str(families.find(name).KIND) == kind]
+    return [*found, "stacked"] if kind == "purchase" else found
 
 
 purchase_model = family_option("--model", "purchase", "bg_nbd", "Purchase model")

@@ -12,6 +12,7 @@ import click
 
 from clv.cli import options
 from clv.cli.console import notes, working
+from clv.cli.learning import learn
 from clv.cli.options import Command, Source, usage_error
 from clv.errors import ConvergenceError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from clv.fitted import FittedPurchases, FittedSpend
     from clv.forecast import Forecast
+    from clv.model import PurchaseModel
+    from clv.spend_model import SpendModel
     from clv.tables.rfm import RFM
     from clv.tables.transactions import Transactions
 
@@ -51,6 +54,7 @@ class Scoring:
     method: str
     interval: float
     seed: int
+    calibrate: int | None
 
     def run(
         self,
@@ -66,8 +70,14 @@ class Scoring:
         ahead = self.check()
         if transactions is None:
             transactions = self.source.read(rejected)
-        rfm, purchases, spend = self.fit(transactions)
+        rfm = self.summarise(transactions)
         notes(transactions.quality.notes, rfm.notes)
+        models = self.models()
+        calibration = None
+        if self.calibrate is not None:
+            learned = learn(transactions, rfm, *models, ahead, self.calibrate)
+            models, calibration = (learned.purchases, models[1]), learned.calibration
+        purchases, spend = fit_models(rfm, *models, self.method, self.seed)
         with working(f"forecasting {len(rfm):,} customers"):
             forecast = clv.forecast(
                 rfm,
@@ -79,6 +89,7 @@ class Scoring:
                 interval=self.interval if with_interval else None,
                 interval_kind=interval_kind,
                 seed=self.seed,
+                calibration=calibration,
             )
         notes(forecast.notes)
         return Scored(transactions, rfm, purchases, spend, forecast)
@@ -96,23 +107,37 @@ class Scoring:
         self, transactions: Transactions, calibration_end: date | None = None
     ) -> tuple[RFM, FittedPurchases, FittedSpend]:
         """Summarise the customers, with a holdout where that is asked for, and fit both models."""
+        rfm = self.summarise(transactions, calibration_end)
+        return rfm, *fit_models(rfm, *self.models(), self.method, self.seed)
+
+    def summarise(self, transactions: Transactions, calibration_end: date | None = None) -> RFM:
+        """One row per customer, with a holdout where that is asked for."""
         import clv
 
         with working("summarising customers"):
-            rfm = clv.rfm_summary(
+            return clv.rfm_summary(
                 transactions,
                 observation_period_end=self.period_end(),
                 time_unit=self.time_unit,
                 calibration_period_end=calibration_end,
             )
-        purchases, spend = fit_models(
-            rfm, self.model, self.spend_model, self.spend_purchases, self.method, self.seed
-        )
-        return rfm, purchases, spend
+
+    def models(self) -> tuple[PurchaseModel, SpendModel]:
+        """The models that were asked for, not fitted."""
+        return models_of(self.model, self.spend_model, self.spend_purchases)
+
+
+def models_of(
+    model: str, spend_model: str, spend_purchases: Any
+) -> tuple[PurchaseModel, SpendModel]:
+    """The models that go by these names, not fitted."""
+    import clv
+
+    return clv.model_class(model)(), clv.model_class(spend_model)(purchases=spend_purchases)
 
 
 def fit_models(
-    rfm: RFM, model: str, spend_model: str, spend_purchases: str, method: str, seed: int
+    rfm: RFM, model: PurchaseModel, spend_model: SpendModel, method: Any, seed: int
 ) -> tuple[FittedPurchases, FittedSpend]:
     """Fit a purchase and a spend model.
 
@@ -121,17 +146,15 @@ def fit_models(
     ConvergenceError
         If the draws of a posterior do not pass their diagnostics.
     """
-    import clv
-
+    named = f"{model.family.NAME} and {spend_model.family.NAME}"
     # Markov chains show a bar of their own
-    shown = nullcontext() if method == "mcmc" else working(f"fitting {model} and {spend_model}")
+    shown = nullcontext() if method == "mcmc" else working(f"fitting {named}")
     how: dict[str, Any] = {} if method == "mle" else {"method": method, "seed": seed}
     with shown:
-        purchases = clv.model_class(model)().fit(rfm, **how)
-        spend = clv.model_class(spend_model)(purchases=spend_purchases).fit(rfm, **how)
+        purchases, spend = model.fit(rfm, **how), spend_model.fit(rfm, **how)
     for fitted in (purchases, spend):
         if fitted.posterior is not None and not fitted.convergence.converged:
-            raise ConvergenceError(f"{fitted.family.TITLE}: {fitted.convergence.message}")
+            raise ConvergenceError(f"{fitted.title}: {fitted.convergence.message}")
     return purchases, spend
 
 
@@ -171,6 +194,12 @@ _OPTIONS = (
         help="Probability of the intervals.",
     ),
     options.seed,
+    click.option(
+        "--calibrate",
+        type=click.IntRange(2, 100),
+        metavar="CUTS",
+        help="Learn the level and the width from this many earlier cuts; of a stack the weights.",
+    ),
 )
 _NAMES = tuple(name for name in Scoring.__dataclass_fields__)
 
@@ -207,6 +236,13 @@ def read_customers(name: str | None, source: Source) -> Any:
         if name == "dataset:shop":
             return read(load_shop().customers)
         return read(name, encoding=source.columns.get("encoding", "utf-8"))
+
+
+def days_of(horizon: Any, time_unit: Any) -> int:
+    """A horizon in whole days."""
+    from clv.units import DAYS_PER_UNIT, parse_horizon
+
+    return round(parse_horizon(horizon, time_unit) * DAYS_PER_UNIT[time_unit])
 
 
 def _horizon(text: str, time_unit: Any) -> float | str | None:

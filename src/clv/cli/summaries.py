@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clv.forecast import Forecast
     from clv.tables.quality import Quality
     from clv.tables.rfm import RFM
+    from clv.totals import Total
 
 #: Sums over all customers that a forecast is summed up in.
 _TOTALS = ("expected_purchases", "residual_value", "historical_value", "lifetime_value")
@@ -68,6 +69,8 @@ def forecast_record(forecast: Forecast) -> dict[str, Any]:
         "expected_alive": forecast.sum("probability_alive"),
         **{name: forecast.sum(name) for name in _TOTALS},
         "totals": [total._asdict() for total in forecast.totals],
+        "calibration": None if forecast.calibration is None else forecast.calibration.to_dict(),
+        "totals_before_calibration": [total._asdict() for total in forecast.before],
     }
 
 
@@ -88,7 +91,8 @@ def describe_fits(*fits: Fitted) -> None:
         state = "converged" if ended.boundary is None else f"at a boundary: {ended.boundary}"
         if fitted.posterior is not None:
             state = ended.message
-        ends = f"log-likelihood {fitted.log_likelihood:,.2f}, {state}"
+        likely = fitted.log_likelihood  # a stack has none
+        ends = f"log-likelihood {likely:,.2f}, {state}" if np.isfinite(likely) else state
         tell(f"{fitted.title}: {values}  ({ends})")
 
 
@@ -102,15 +106,23 @@ def describe_forecast(forecast: Forecast, most: int = 10) -> None:
         text = amount(forecast.sum(name), digits)
         if name not in intervals:
             return text
-        total = intervals[name]
-        low, high = amount(total.low, digits), amount(total.high, digits)
-        return f"{text}  ({total.interval:.0%} interval {low} to {high})"
+        return with_interval(intervals[name], digits)
+
+    def earlier(name: str, digits: int) -> list[tuple[str, str]]:
+        """What it was before calibration."""
+        return [
+            ("- before calibration", with_interval(total, digits))
+            for total in forecast.before
+            if total.name == name
+        ]
 
     facts(
         [
             ("expected to be alive now", f"{forecast.sum('probability_alive'):,.0f}"),
             ("expected purchases", line("expected_purchases", 0)),
+            *earlier("expected_purchases", 0),
             ("value to come", line("residual_value", 2)),
+            *earlier("residual_value", 2),
             ("value so far", line("historical_value", 2)),
             ("lifetime value", line("lifetime_value", 2)),
         ]
@@ -123,6 +135,12 @@ def describe_forecast(forecast: Forecast, most: int = 10) -> None:
 def amount(value: float, digits: int) -> str:
     """A number for people; missing ones as a dash."""
     return f"{value:,.{digits}f}" if np.isfinite(value) else "–"
+
+
+def with_interval(total: Total, digits: int) -> str:
+    """A total and its interval."""
+    value, low, high = (amount(x, digits) for x in (total.value, total.low, total.high))
+    return f"{value}  ({total.interval:.0%} interval {low} to {high})"
 
 
 def period(forecast: Forecast) -> str:

@@ -180,7 +180,7 @@ def stack(tried: Backtest, models: Sequence[str] | None = None, *, before: Any =
     days = tuple(cut.cut.isoformat() for cut in cuts)
     notes.append(
         f"Learned from {len(cuts)} cut{'s' if len(cuts) > 1 else ''} ({', '.join(days)}), "
-        f"{tried.horizon:g} {tried.time_unit}s each. The stack's own log score is of the cuts that "
+        f"{tried.horizon:.4g} {tried.time_unit}s each. The stack's own log score is of the cuts that "
         "chose its weights: judge it by a cut after these."
     )
     return Stack(
