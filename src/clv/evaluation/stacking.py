@@ -180,8 +180,8 @@ def stack(tried: Backtest, models: Sequence[str] | None = None, *, before: Any =
     days = tuple(cut.cut.isoformat() for cut in cuts)
     notes.append(
         f"Learned from {len(cuts)} cut{'s' if len(cuts) > 1 else ''} ({', '.join(days)}), "
-        f"{tried.horizon:.4g} {tried.time_unit}s each. The stack's own log score is of the cuts that "
-        "chose its weights: judge it by a cut after these."
+        f"{tried.horizon:.4g} {tried.time_unit}s each. The stack's own log score is of the cuts "
+        "that chose its weights: judge it by a cut after these."
     )
     return Stack(
         purchases=StackedModel(
