@@ -37,7 +37,11 @@ def champions(shop: Shop, first: str, last: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "change",
-    [Change(rate=2.0), Change(rate=0.4), Change(amount=2.0)],
+    [
+        Change(rate=2.0),
+        pytest.param(Change(rate=0.4), marks=pytest.mark.slow),
+        pytest.param(Change(amount=2.0), marks=pytest.mark.slow),
+    ],
     ids=["more", "less", "price"],
 )
 def test_a_change_of_behaviour_changes_the_champion_within_two_nights(

@@ -45,11 +45,10 @@ def registry(shop: Shop) -> Registry:
 
 
 @pytest.mark.parametrize("name", SPOILT)
-@pytest.mark.parametrize("place", [0.3, 0.999])
-def test_a_byte_that_was_changed_is_refused_by_name(shop: Shop, name: str, place: float) -> None:
+def test_a_byte_that_was_changed_is_refused_by_name(shop: Shop, name: str) -> None:
     path = registry(shop).folder / name
     content = bytearray(path.read_bytes())
-    content[int(len(content) * place)] ^= 1
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(SavedModelError, match=path.name):
         registry(shop).verify()

@@ -141,8 +141,8 @@ def test_a_run_that_is_killed_at_an_operation_on_the_disk(
     assert os.waitstatus_to_exitcode(status) == 0
     check(shop, over=True)
     assert operations > 20
-    moments = random.Random(6).sample(range(1, int(operations) + 1), 6)
-    assert survive(pristine, tmp_path, runner, [(None, n) for n in moments]) == 6
+    moments = random.Random(6).sample(range(1, int(operations) + 1), 4)
+    assert survive(pristine, tmp_path, runner, [(None, n) for n in moments]) == 4
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_a_run_that_is_killed_at_every_operation_on_the_disk(
     assert survive(pristine, tmp_path, runner, kills) == operations
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_at_random_moments(
     pristine: Path, tmp_path: Path, runner: Runner, kills: int
 ) -> None:
@@ -169,9 +169,14 @@ def test_a_run_that_is_killed_at_random_moments(
 # --- a disk that is full or read-only ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 @pytest.mark.parametrize(
-    "operation", ["tempfile.mkdtemp", "os.replace", "os.fsync", "tempfile.mkstemp"]
+    ("code", "operation"),
+    [
+        (errno.EROFS, "tempfile.mkdtemp"),
+        (errno.ENOSPC, "os.replace"),
+        (errno.ENOSPC, "os.fsync"),
+        (errno.EROFS, "tempfile.mkstemp"),
+    ],
 )
 def test_a_full_or_read_only_disk_leaves_the_champion(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, code: int, operation: str
@@ -197,7 +202,6 @@ def test_a_full_or_read_only_disk_leaves_the_champion(
     after = shop.tree()
     assert {name: after[name] for name in before} == before
     Registry(shop.folder / "models", "shop").verify()
-    assert shop.night(NEXT).exit_code == 0
 
 
 def test_outputs_that_cannot_be_written_leave_the_champion(
@@ -269,7 +273,7 @@ def test_a_run_that_finds_the_lock_held(shop: Shop) -> None:
     assert shop.tree() == before
 
 
-@pytest.mark.parametrize("wait", ["0", "60"])
+@pytest.mark.parametrize("wait", ["0", pytest.param("60", marks=pytest.mark.slow)])
 def test_others_give_up_at_once_or_wait_when_told_to(shop: Shop, wait: str) -> None:
     with Registry(shop.folder / "models", "shop").lock():
         other = start(shop, "--wait", wait)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from clv.errors import BoundaryWarning, ClvError, ConvergenceError, FitError
+from clv.errors import ClvError, ClvWarning, ConvergenceError, FitError
 from clv.evaluation.choice import log_scores
 from clv.fitted import FittedPurchases, FittedSpend
 from clv.model import model_class
@@ -44,7 +44,7 @@ class Specification:
         )
 
     def fit_purchases(self, rfm: RFM) -> FittedPurchases:
-        """Fit the purchase model; a boundary is kept in its record, not warned about."""
+        """Fit the purchase model; how it ended is in its record, and the gate looks there."""
         return cast(FittedPurchases, self._fit(model_class(self.purchases)(), rfm))
 
     def fit_spend(self, rfm: RFM) -> FittedSpend:
@@ -54,7 +54,7 @@ class Specification:
 
     def _fit(self, model: Any, rfm: RFM) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BoundaryWarning)
+            warnings.simplefilter("ignore", ClvWarning)
             return model.fit(rfm, method=self.method, seed=self.seed)
 
 

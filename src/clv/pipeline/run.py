@@ -216,6 +216,8 @@ class _Run:
             self.outputs.clear_up()
         versions = registry.versions()
         aliases = registry.aliases()
+        if aliases.champion is not None:
+            registry.version(aliases.champion).verify()
         night = self._read(day, transactions)
         as_of = night.as_of
         latest = aliases.latest_champion_day()

@@ -54,7 +54,7 @@ _ABOUT: dict[type[Section], dict[str, str]] = {
         "purchases": "the candidates; the one that foresees best is the challenger",
         "spend": "what a purchase is worth",
         "spend_purchases": '"repeat" purchases, or "all"',
-        "method": "how models are fitted",
+        "method": "how models are fitted: mle, map, laplace or mcmc (slow)",
         "time_unit": "of ages and parameters",
         "seed": "of everything random",
         "mlflow": "address of an MLflow server that gets a copy of every version",
