@@ -80,6 +80,26 @@ def test_value_of_the_holdout_as_in_other_code(
     assert found["captured_top_10"] == pytest.approx(capture, abs=6e-4)
 
 
+@pytest.mark.parametrize(
+    ("method", "means"),
+    [
+        ("pareto_nbd", [0.138, 0.600, 1.196, 1.714, 2.399, 2.907, 3.819, 6.403]),
+        ("bg_nbd", [0.225, 0.523, 1.044, 1.520, 2.164, 2.654, 3.504, 6.157]),
+        ("actual", [0.237, 0.697, 1.393, 1.560, 2.532, 2.947, 3.862, 6.359]),
+    ],
+)
+def test_frequency_bins_as_in_other_code(
+    published: Backtest, method: str, means: list[float]
+) -> None:
+    """Mean holdout purchases by repeat purchases before, 7 and more together."""
+    cut = published.cuts[0]
+    frequency = np.minimum(cut.table.array("frequency"), 7).astype(int)
+    assert np.bincount(frequency).tolist() == [1411, 439, 214, 100, 62, 38, 29, 64]
+    values = cut.actual["purchases"] if method == "actual" else cut.predictions("purchases")[method]
+    found = np.bincount(frequency, weights=values) / np.bincount(frequency)
+    np.testing.assert_allclose(found, means, atol=6e-4)
+
+
 def test_a_cut_knows_what_a_summary_at_that_day_knows(orders: Transactions) -> None:
     tried = clv.backtest(orders, ["nbd"], horizon="12 weeks", cuts=2, step="5 weeks")
     for cut in tried.cuts:

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from clv.errors import DataError
-from clv.evaluation.aggregates import GroupTotals, group_totals
+from clv.evaluation.aggregates import GroupTotals
+from clv.evaluation.backtest_rows import (
+    difference_rows,
+    record,
+    summary_rows,
+    total_rows,
+    totals_by,
+)
 from clv.evaluation.base import CustomerBase
 from clv.evaluation.candidates import Candidate
 from clv.evaluation.curves import EVENTS, Event, decile_rows, reliability_rows
@@ -26,17 +33,6 @@ from clv.evaluation.table import ResultTable
 from clv.evaluation.tidy import fit_rows, metric_rows
 from clv.tables._frame import Table, counted
 from clv.units import TimeUnit
-
-_SUMMARY = {
-    "purchases": (
-        *("bias", "mean_absolute_error", "root_mean_squared_error", "crps", "log_score"),
-        *("spearman", "spearman_tie_expected", "normalised_gini", "captured_top_10"),
-    ),
-    "value": (
-        *("bias", "mean_absolute_error", "root_mean_squared_error", "crps"),
-        *("spearman", "spearman_tie_expected", "normalised_gini", "captured_top_10"),
-    ),
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,16 +120,7 @@ class Backtest:
             "purchases" or "value".
         """
         _check_quantity(quantity)
-        rows = []
-        for method, label in self.labels(quantity).items():
-            found = [self.mean(quantity, method, metric) for metric in _SUMMARY[quantity]]
-            row: dict[str, Any] = {"method": method, "label": label, "cuts": found[0].cuts}
-            row |= dict(zip(_SUMMARY[quantity], (f.value for f in found), strict=True))
-            if self.levels and quantity == "purchases":
-                highest = f"{100 * self.interval_level:g}"
-                row["pit_coverage"] = self.mean(quantity, method, f"pit_coverage_{highest}").value
-            rows.append(row)
-        return ResultTable.of(self._title(quantity), rows, "method")
+        return ResultTable.of(self._title(quantity), summary_rows(self, quantity), "method")
 
     @property
     def interval_level(self) -> float:
@@ -171,19 +158,7 @@ class Backtest:
         Columns ``difference``, ``low`` and ``high`` (over customers), ``low_cuts`` and
         ``high_cuts`` (over customers and cuts), ``cuts``.
         """
-        rows = []
-        for other, label in self.labels(quantity).items():
-            if other == method:
-                continue
-            for metric in _SUMMARY[quantity]:
-                found = self.difference(quantity, metric, method, other)
-                if found.cuts:
-                    row = {"method": other, "label": label, "metric": metric}
-                    value, *ends, cuts = found
-                    names = ("difference", "low", "high", "low_cuts", "high_cuts")
-                    rows.append(
-                        row | dict(zip(names, (value, *ends), strict=True)) | {"cuts": cuts}
-                    )
+        rows = difference_rows(self, quantity, method)
         return ResultTable.of(
             f"{self.labels(quantity).get(method, method)} less the others, {quantity}, mean of the "
             f"cuts, {self.interval:.0%} intervals",
@@ -371,31 +346,10 @@ class Backtest:
             ``segment``, ``customers``, ``expected``, ``low``, ``high``, ``actual``, ``holds``.
         """
         name, where = self.model(quantity, method), self.cut(cut)
-        parts = [s for s in where.segments if s.by == by]
-        if not parts:
-            known = dict.fromkeys(s.by for s in where.segments)
-            raise DataError(f"customers are not divided by {by!r}; there are {', '.join(known)}")
-        group = np.zeros(len(where.table), dtype=np.int64)
-        for number, part in enumerate(parts):
-            group[part.rows] = number
         key = (where.cut, quantity, name, by)
         if key not in self._totals:
-            names = [part.name for part in parts]
-            self._totals[key] = group_totals(where, quantity, name, names, group)
-        found = self._totals[key]
-        low, high = found.interval(level)
-        rows = [
-            {
-                "segment": segment,
-                "customers": int(found.customers[k]),
-                "expected": float(found.expected[k]),
-                "low": float(low[k]),
-                "high": float(high[k]),
-                "actual": float(found.actual[k]),
-                "holds": bool(low[k] <= found.actual[k] <= high[k]),
-            }
-            for k, segment in enumerate(found.names)
-        ]
+            self._totals[key] = totals_by(where, quantity, name, by)
+        rows = total_rows(self._totals[key], level)
         return ResultTable.of(
             f"{self.labels(quantity)[name]}: {quantity} from {where.cut} to {where.end} by {by}, "
             f"{level:.0%} intervals",
@@ -474,25 +428,7 @@ class Backtest:
 
     def to_dict(self) -> dict[str, Any]:
         """Summaries, fits and notes in the types of JSON; `metrics` has all the rest."""
-        return {
-            "horizon": self.horizon,
-            "time_unit": self.time_unit,
-            "window": self.window,
-            "levels": list(self.levels),
-            "interval": self.interval,
-            "cuts": [
-                {
-                    "cut": cut.cut.isoformat(),
-                    "end": cut.end.isoformat(),
-                    "customers": 0 if cut.rfm is None else len(cut.rfm),
-                    "reason": cut.reason,
-                }
-                for cut in self.cuts
-            ],
-            **{quantity: self.summary(quantity).to_dict() for quantity in QUANTITIES},
-            "fits": self.fits.to_dict(),
-            "notes": list(self.notes),
-        }
+        return record(self)
 
     def __repr__(self) -> str:
         tables = [str(self.summary(quantity)) for quantity in QUANTITIES]
