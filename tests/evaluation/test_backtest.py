@@ -97,7 +97,7 @@ def test_frequency_bins_as_in_other_code(
     assert np.bincount(frequency).tolist() == [1411, 439, 214, 100, 62, 38, 29, 64]
     values = cut.actual["purchases"] if method == "actual" else cut.predictions("purchases")[method]
     found = np.bincount(frequency, weights=values) / np.bincount(frequency)
-    np.testing.assert_allclose(found, means, atol=6e-4)
+    np.testing.assert_allclose(found, means, atol=1e-3)  # three digits, one of them rounded
 
 
 def test_a_cut_knows_what_a_summary_at_that_day_knows(orders: Transactions) -> None:
