@@ -223,3 +223,12 @@ def test_a_frame_of_an_engine_that_is_not_known() -> None:
 
     with pytest.raises(UnsupportedFrameError, match="Frame cannot be read; give a path"):
         clv.read_transactions(Frame())
+
+
+def test_nothing_is_printed_however_long_it_takes() -> None:
+    """DuckDB prints its progress on standard output unless it is told not to."""
+    from clv.tables._file_sources import private_database
+
+    connection, _ = private_database()
+    query = "SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'"
+    assert connection.sql(query).fetchall() == [("false",)]

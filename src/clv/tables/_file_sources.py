@@ -115,6 +115,8 @@ def private_database(
     weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
     # Instants in a Parquet file are in UTC; the machine's own zone must never matter.
     connection.execute("SET TimeZone = 'UTC'")
+    # After two seconds DuckDB would print its progress on standard output, among our answers.
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET temp_directory = ?", [str(folder / "spilled")])
     if memory is not None:
         connection.execute(f"SET memory_limit = '{memory}B'")
