@@ -7,7 +7,8 @@ from typing import Any
 
 from clv.errors import DataError
 from clv.fitted import Stacked
-from clv.fitted.stacked import Pool, checked_weights
+from clv.fitted.pool import Pool
+from clv.fitted.stacked import checked_weights
 from clv.model import PurchaseModel, model_class
 from clv.tables.rfm import RFM
 

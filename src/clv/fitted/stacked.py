@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from clv.errors import DataError
-from clv.fitted import discounting
 from clv.fitted.base import Fitted
+from clv.fitted.pool import Pool, PooledState
 from clv.fitted.purchases import HISTORY_COLUMNS, FittedPurchases, Rows
 from clv.inference.maximum_likelihood import Convergence
 from clv.numerics.backend import Array
@@ -21,51 +21,6 @@ from clv.tables.rfm import RFM
 
 #: Halvings of the time of a next purchase: to a thousandth of a second in ten years.
 _HALVINGS = 40
-
-
-class _State(NamedTuple):
-    """A state of one member, and which one."""
-
-    place: int
-    state: Any
-
-
-class Pool:
-    """The families of a stack, as far as functions of a state go: each asks its own."""
-
-    NAME = "stacked"
-    KIND = "purchase"
-    PARAMETERS: ClassVar[Mapping[str, Any]] = {}
-    STATE_COLUMNS = HISTORY_COLUMNS  #: the members' states depend on different parts of histories
-
-    def __init__(self, families: Sequence[Any]) -> None:
-        self.families = tuple(families)
-        self.TITLE = f"Stack of {', '.join(str(family.TITLE) for family in families)}"
-
-    def survival(self, state: _State, t: Any) -> Array:
-        """P(still alive a time t from now)."""
-        return np.asarray(self.families[state.place].survival(state.state, t))
-
-    def expected_purchases(self, state: _State, t: Any) -> Array:
-        """E[purchases within t]."""
-        return np.asarray(self.families[state.place].expected_purchases(state.state, t))
-
-    def no_purchase_probability(self, state: _State, t: Any) -> Array:
-        """P(no purchase within t)."""
-        return np.asarray(self.families[state.place].no_purchase_probability(state.state, t))
-
-    def expected_purchases_ever(self, state: _State) -> Any:
-        """Expected purchases without end; infinite where a member's are."""
-        ever = getattr(self.families[state.place], "expected_purchases_ever", None)
-        return np.inf if ever is None else ever(state.state)
-
-    def discounted_purchases(self, state: _State, t: float, delta: float) -> Array:
-        """Expected purchases within t, each discounted."""
-        return discounting.discounted_purchases(self.families[state.place], state.state, t, delta)
-
-    def discounted_time(self, state: _State, t: float, delta: float) -> Array:
-        """Expected time alive within t, discounted."""
-        return discounting.discounted_time(self.families[state.place], state.state, t, delta)
 
 
 class _Matrices:
@@ -266,7 +221,7 @@ class Stacked(FittedPurchases):
         for place, (member, weight) in enumerate(zip(self.members, self.weights, strict=True)):
 
             def own(alive: Array, state: Any, place: int = place) -> Array:
-                return function(alive, _State(place, state))
+                return function(alive, PooledState(place, state))
 
             total = total + weight * member._new(own, _known_to(member, covariates))
         return np.asarray(total)
@@ -402,7 +357,7 @@ def checked_weights(weights: Sequence[float], members: int) -> Array:
 
 
 def _of_member(place: int, function: Callable[[Any], Array]) -> Callable[[Any], Array]:
-    return lambda state: function(_State(place, state))
+    return lambda state: function(PooledState(place, state))
 
 
 def _known_to(
