@@ -106,6 +106,14 @@ def export(
             value=value,
             models=(scored.purchases, scored.spend),
         )
+    said = {
+        "quality": summaries.quality_record(scored.transactions.quality),
+        "forecast": summaries.forecast_record(scored.forecast),
+    }
+    if not as_json:
+        summaries.describe_reading(scoring.source.name, scored.transactions.quality)
+        summaries.describe_fits(scored.purchases, scored.spend)
+    del scored, table  # the audience holds what is needed of a million customers
     done = []
     for preset in chosen:
         with working(f"writing {preset.name}"):
@@ -121,24 +129,12 @@ def export(
                     database_table=database_table,
                 )
             )
+        if not as_json:
+            tell()
+            tell(done[-1])
     if as_json:
-        emit(
-            {
-                "command": "export",
-                "source": scoring.source.name,
-                "quality": summaries.quality_record(scored.transactions.quality),
-                "forecast": summaries.forecast_record(scored.forecast),
-                "exports": [
-                    {"folder": str(delivery.folder), **delivery.manifest} for delivery in done
-                ],
-            }
-        )
-        return
-    summaries.describe_reading(scoring.source.name, scored.transactions.quality)
-    summaries.describe_fits(scored.purchases, scored.spend)
-    for delivery in done:
-        tell()
-        tell(delivery)
+        exports = [{"folder": str(delivery.folder), **delivery.manifest} for delivery in done]
+        emit({"command": "export", "source": scoring.source.name, **said, "exports": exports})
 
 
 def _labels(scored: Scored, customers: Any) -> dict[str, Any]:

@@ -139,12 +139,10 @@ def audience(
                 f"label {name!r} has {len(values):,} values and the table {len(rfm):,} customers"
             )
         found[name] = pa.array(np.asarray(values, dtype=object), pa.string(), from_pandas=True)
-    order = pa.compute.sort_indices(ids)
-    return Audience(
-        pa.table(found).take(order),
-        known[order.to_numpy()],
-        _about(forecast, value, models, version),
-    )
+    table, order = pa.table(found), pa.compute.sort_indices(ids).to_numpy()
+    if np.any(order[1:] < order[:-1]):  # a large table is not copied where it is in order
+        table, known = table.take(pa.array(order)), known[order]
+    return Audience(table, known, _about(forecast, value, models, version))
 
 
 def _history(rfm: RFM) -> dict[str, Any]:

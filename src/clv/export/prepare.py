@@ -134,7 +134,7 @@ def prepare(
     out = np.flatnonzero(reason != None)  # noqa: E711
     group = preset.one_file_per
     return Prepared(
-        table=_finished(made.filter(pa.array(kept)), columns),
+        table=_finished(made if kept.all() else made.filter(pa.array(kept)), columns),
         customer_id=audience.table["customer_id"].take(who),
         group=audience.table[group].take(who)
         if group is not None and group in audience.table.column_names
