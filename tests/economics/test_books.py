@@ -258,6 +258,26 @@ def test_the_next_customer_by_hand(opened: Books, worth: NextCustomers) -> None:
     assert row["value"] == pytest.approx(value, rel=1e-3)
 
 
+def test_covariates_tell_channels_apart(shop: Any) -> None:
+    known = shop.customers.dropna(subset=["channel"]).drop_duplicates("customer_id")
+    frame = shop.rfm.to_pandas()
+    some = frame[frame["customer_id"].isin(known["customer_id"])].iloc[::3].reset_index(drop=True)
+    rfm = clv.rfm_table(
+        some, time_unit="week", observation_period_end="2025-06-30"
+    ).with_covariates(known, ["channel"])
+    model = clv.ModifiedBetaGeoModel(["channel"], ["channel"]).fit(rfm)
+    opened = books(rfm, model, shop.spend, shop.customers, horizon=52.0, draws=10)
+    found = next_customers(opened, draws=6)
+    table = found.table.to_pandas().set_index("channel")
+    assert "by the covariates" in found.notes[-1]
+    assert table["value"].idxmax() == "referral"
+    one = {"channel": "referral"}
+    first = table.loc["referral", "first_purchase"]
+    within = model.expected_purchases_new_customer(52.0, covariates=one)
+    later = (table.loc["referral", "value"] - first) / shop.spend.population_mean
+    assert 0.9 * float(within) < later < float(within)  # discounted a little
+
+
 def test_payback_is_where_the_curve_reaches_the_cost(opened: Books) -> None:
     dear = _with(opened, acquisition_cost=opened.acquisition_cost * 0 + 30.0)
     row = (

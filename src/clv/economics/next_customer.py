@@ -141,7 +141,11 @@ def next_customers(
         raise DataError(f"no buyer has a {by} in the customers table")
     meant = "the expected value of a next customer, not of what one customer will bring"
     notes = [*books.notes, f"Intervals ({books.interval:.0%}) are of {meant}."]
-    if shared:
+    if _with_covariates(books):
+        notes.append(
+            "Nothing was fitted again: groups differ by the covariates of the models alone."
+        )
+    elif shared:
         notes.append(
             f"{shared} of {len(rows)} are too small for models of their own (under {min_customers} "
             f"buyers, or {min_repeaters} who bought again) and are given everybody's."
@@ -155,7 +159,7 @@ def _fits(
     books: Books, mine: NDArray[np.int64], min_customers: int, min_repeaters: int
 ) -> tuple[FittedPurchases, FittedSpend] | None:
     """Models of these buyers alone; None where they are too few, or covariates do the work."""
-    if books.purchases.covariates or books.spend.covariates:
+    if _with_covariates(books):
         return None
     again = int((books.rfm.array("frequency")[mine] > 0).sum())
     if len(mine) < min_customers or again < min_repeaters:
@@ -170,6 +174,10 @@ def _fits(
             return purchases.fit(rfm), spend.fit(rfm)
         except FitError:
             return None
+
+
+def _with_covariates(books: Books) -> bool:
+    return bool(books.purchases.covariates or books.spend.covariates)
 
 
 def _like(purchases: FittedPurchases) -> Any:
@@ -218,18 +226,16 @@ def _row(
         return _newcomer(books, member, points, like, first_purchase, level, rate, ages)
 
     count = min(draws, len(spend.draws))
-    money, firsts = (
-        _spaced(spend.draws, count),
-        first.mean() + error * rng.standard_normal(count),
-    )
+    money = _spaced(spend.draws, count)
+    firsts = first.mean() + error * rng.standard_normal(count)
     value, by_age, drawn, start = 0.0, np.zeros(len(ages)), [], 0
     for weight, last, member in _members(purchases, count):
         middle = newcomer(member, member.points(), spend.estimates[None, :], first.mean())
         value += weight * float(middle.value.mean())
         by_age += weight * middle.by_age.mean(axis=1)
-        mine_of = slice(start, last)
+        share = slice(start, last)
         points = _spaced(member.draws, max(last - start, 1))[: last - start]
-        drawn.append(newcomer(member, points, money[mine_of], firsts[mine_of]))
+        drawn.append(newcomer(member, points, money[share], firsts[share]))
         start = last
     buyers = len(mine)
     known = ~np.isnan(books.acquisition_cost[: books.buyers][mine])

@@ -150,6 +150,7 @@ def retention_value(
     is multiplied by one kappa, so that the mean over customers alive now, weighted by P(alive),
     rises by `points`. Who is gone stays gone. Intervals are of the expected change, over the
     parameters, with kappa solved again at each: how well it is known, not what chance will bring.
+    Of a posterior the mean parameters are used.
 
     Examples
     --------
