@@ -309,8 +309,22 @@ def test_means_that_rest_on_a_tail_are_remarked_on() -> None:
     assert "q = 1 <= 1: the mean spend of the population is infinite" in text
 
 
+def test_the_pooled_mean_alone_is_unsure() -> None:
+    history = SpendHistory(np.array([1.0, 3.0]), np.array([10.0, 6.0]))
+    (p, _, _), covariance = gamma_gamma.pooled(history, np.ones(2))
+    assert covariance.shape == (3, 3)
+    assert np.count_nonzero(covariance) == 1
+    assert covariance[2, 2] == pytest.approx(1.0 / (4.0 * p))  # four purchases of 1 / sqrt(p) each
+
+
 def test_an_unknown_family_is_told_which_there_are() -> None:
     with pytest.raises(KeyError) as error:
         families.find("bg")
     said = f"no model is called 'bg'; there are {', '.join(families.names())}"
     assert error.value.args == (said,)
+
+
+def test_options_choose_the_variant() -> None:
+    """A family without variants is itself, whatever the options."""
+    assert families.chosen(bg_nbd, {"k": 3}) is bg_nbd
+    assert families.chosen(bg_cnbd_k, {"k": 3, "other": 1}).number == 3
