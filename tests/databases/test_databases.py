@@ -215,6 +215,14 @@ def test_what_is_not_there_is_named(url: str) -> None:
         clv.read_transactions(url, query="SELECT nonsense FROM orders")
 
 
+def test_duckdb_prints_no_progress(tmp_path: Path) -> None:
+    url = f"duckdb:///{tmp_path}/a.db"
+    databases.upsert(url, pa.table({"a": [1]}), table="t", key=["a"])
+    query = "SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'"
+    with databases.read_rows(url, query=query) as found:
+        assert [tuple(row) for row in next(iter(found.batches))] == [("false",)]
+
+
 def test_a_database_file_that_is_not_there_is_not_created(tmp_path: Path) -> None:
     for kind in ("sqlite", "duckdb"):
         with pytest.raises(DatabaseError, match="there is no file"):

@@ -112,6 +112,8 @@ def _engine(source: Any, write: bool) -> sa.Engine:
         ) from error
     if engine.dialect.name == "sqlite":
         _begin_for_real(engine, write)
+    if engine.dialect.name == "duckdb":
+        _print_nothing(engine)
     return engine
 
 
@@ -136,6 +138,15 @@ def _begin_for_real(engine: sa.Engine, write: bool) -> None:
     @sa.event.listens_for(engine, "begin")
     def _(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _print_nothing(engine: sa.Engine) -> None:
+    """After two seconds DuckDB would print its progress on standard output."""
+    import sqlalchemy as sa
+
+    @sa.event.listens_for(engine, "begin")
+    def _(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET enable_progress_bar = false")
 
 
 def reason_of(error: Exception, source: Any) -> str:
