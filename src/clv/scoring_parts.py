@@ -34,7 +34,9 @@ def score_in_parts(rfm: LargeRFM, question: Question) -> tuple[Rows, Scores]:
         states = merge(found).columns
         known = Known(states, Simulated(states, question))
     try:
-        rows, parts = rfm.place.map(partial(_scored, rfm.part, question, known))
+        rows, parts = rfm.place.map(
+            partial(_scored, rfm.part, question, known), partial(_example, rfm.part, question)
+        )
     finally:
         _KEPT.clear()
     sums = [one for one, _ in parts if one is not None]
@@ -53,6 +55,10 @@ def _scored(
 ) -> tuple[pa.Table, tuple[Sums | None, list[str]]]:
     scores = score(part(table), question, known)
     return Table.from_columns(scores.columns).to_arrow(), (scores.sums, scores.notes)
+
+
+def _example(part: Part, question: Question, table: pa.Table) -> pa.Table:
+    return _scored(part, question, None, table)[0]
 
 
 class Simulated:

@@ -32,6 +32,9 @@ class Rows(Protocol):
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, whole."""
 
+    def whole(self) -> pa.Table:
+        """All rows at once."""
+
     def head(self, count: int) -> pa.Table:
         """The first rows."""
 
@@ -47,8 +50,15 @@ class Rows(Protocol):
     def gather(self, function: Callable[[pa.Table], Any]) -> list[Any]:
         """What a function finds of each part."""
 
-    def map(self, function: Callable[[pa.Table], tuple[pa.Table, Any]]) -> tuple[Rows, list[Any]]:
-        """Rows made of these, part by part, in the same place; and what was found on the way."""
+    def map(
+        self,
+        function: Callable[[pa.Table], tuple[pa.Table, Any]],
+        example: Callable[[pa.Table], pa.Table],
+    ) -> tuple[Rows, list[Any]]:
+        """Rows made of these, part by part, in the same place; and what was found on the way.
+
+        `example` makes the same columns of a few rows quickly.
+        """
 
     def native(self) -> Any:
         """The table in its own engine; None where it has none."""

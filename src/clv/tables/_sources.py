@@ -29,7 +29,7 @@ ROW, FILE, REASON, TEXT = (f"{PREFIX}{name}" for name in ("row", "file", "reason
 
 ACCEPTED = (
     "a path to CSV or Parquet (a file, a folder or a glob), the URL of a database, a pandas or "
-    "Polars frame (eager or lazy), a PyArrow table, or a DuckDB relation"
+    "Polars frame (eager or lazy), a PyArrow table, a DuckDB relation, or a Spark frame"
 )
 
 
@@ -115,6 +115,11 @@ def open_source(
 
         return open_files(source, date=date, delimiter=delimiter, encoding=encoding, memory=memory)
     return _open_frame(source)
+
+
+def is_spark(frame: Frame) -> bool:
+    """Whether a frame is in a Spark cluster."""
+    return frame.implementation.is_pyspark() or frame.implementation.is_pyspark_connect()
 
 
 # ---- frames in memory, and lazy ones

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -22,7 +23,9 @@ class Scratch:
     """A private folder, removed with the last object that holds it, or when Python ends."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="clv-"))
+        # a worker of Spark has a place of its own, which Spark tidies up
+        place = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")[0] or None
+        self.path = Path(tempfile.mkdtemp(prefix="clv-", dir=place))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
@@ -79,6 +82,12 @@ class StoredRows:
 
         return pa.concat_tables(self.tables([name]))[name]
 
+    def whole(self) -> pa.Table:
+        """All rows at once."""
+        import pyarrow as pa
+
+        return pa.concat_tables(self.tables())
+
     def head(self, count: int) -> pa.Table:
         """The first rows."""
         import pyarrow as pa
@@ -118,7 +127,9 @@ class StoredRows:
         return [function(table) for table in self.tables()]
 
     def map(
-        self, function: Callable[[pa.Table], tuple[pa.Table, Any]]
+        self,
+        function: Callable[[pa.Table], tuple[pa.Table, Any]],
+        example: Callable[[pa.Table], pa.Table],
     ) -> tuple[StoredRows, list[Any]]:
         """Rows made of these, part by part; and what was found on the way."""
         found = []

@@ -235,6 +235,7 @@ def _holdout_columns(
     size = int(who[-1]) + 1
     purchases = np.bincount(who[is_holdout & is_purchase], minlength=size)
     spend = np.bincount(who[is_holdout], weights=days.value[is_holdout], minlength=size)
+    spend = spend.astype(np.float64, copy=False)  # of nothing numpy makes whole numbers
     rows = customer - first
     return {"holdout_purchases": purchases[rows], "holdout_spend": spend[rows]}
 

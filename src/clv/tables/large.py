@@ -22,6 +22,8 @@ from clv.tables.rfm import RFM
 from clv.tables.time_varying import TimeVaryingCovariates
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
 
@@ -83,6 +85,21 @@ class Large(Table):
         native = self.place.native()
         return super().to_native() if native is None else native
 
+    def to_pandas(self) -> pd.DataFrame:
+        """A new pandas frame of all rows."""
+        return self._loaded().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """A new Polars frame of all rows."""
+        return self._loaded().to_polars()
+
+    def to_arrow(self) -> pa.Table:
+        """A new PyArrow table of all rows."""
+        return self._loaded().to_arrow()
+
+    def _loaded(self) -> Table:
+        return Table.from_columns(columns_of(self.place.whole()))
+
     def _head(self) -> dict[str, list[str]]:
         return Table.from_columns(columns_of(self.place.head(5)))._head()
 
@@ -130,7 +147,7 @@ class LargeRFM(Large, RFM):
 
     def collect(self) -> RFM:
         """The whole table, in memory."""
-        return RFM(**Table.parts(dict(self.data), like=self), **self._about())
+        return RFM(**Table.parts(self._loaded().data, like=self), **self._about())
 
     def _about(self) -> dict[str, Any]:
         own = {field.name for field in fields(Table)}

@@ -10,6 +10,8 @@ from clv.tables._day import day_number
 from clv.tables._days import purchase_days
 from clv.tables._frame import Table
 from clv.tables._period import Period, observation_period
+from clv.tables._rows import Rows
+from clv.tables._sources import is_spark
 from clv.tables._summary import summarise, summarise_some
 from clv.tables.rfm import RFM
 from clv.tables.transactions import Transactions
@@ -49,7 +51,8 @@ def rfm_summary(
     -------
     RFM
         Sorted by customer id, in every engine; the columns are told there. Of transactions that
-        were read with ``memory=`` the rows are on disk, and only parts of them in memory.
+        were read with ``memory=`` the rows are on disk, and only parts of them in memory; of a
+        Spark frame they stay in the cluster.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def rfm_summary(
         "observation_period_end": period.end,
         "calibration_period_end": period.cut,
     }
-    if transactions.memory is not None:
+    if transactions.memory is not None or is_spark(transactions.lines):
         return _large(transactions, period, end, cut, scale, about)
     summary = summarise(purchase_days(transactions, end), end, cut, scale)
     return RFM(
@@ -110,16 +113,19 @@ def _large(
     scale: float,
     about: dict[str, Any],
 ) -> RFM:
-    from clv.tables._divided import summarise_divided
     from clv.tables.large import Large, LargeRFM
 
-    assert transactions.memory is not None
-    rows, account = summarise_divided(
-        transactions,
-        end,
-        transactions.memory,
-        partial(summarise_some, end=end, cut=cut, days_per_unit=scale),
-    )
+    summarise = partial(summarise_some, end=end, cut=cut, days_per_unit=scale)
+    rows: Rows
+    if is_spark(transactions.lines):
+        from clv.tables._spark import summarise_in_spark
+
+        rows, account = summarise_in_spark(transactions, end, summarise)
+    else:
+        from clv.tables._divided import summarise_divided
+
+        assert transactions.memory is not None
+        rows, account = summarise_divided(transactions, end, transactions.memory, summarise)
     horizon = end if cut is None else cut
     account.check(horizon)
     return LargeRFM(
