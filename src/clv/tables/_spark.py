@@ -118,8 +118,8 @@ def _summarised(summarise: Callable[[Days], Some], lines: pa.Table) -> pa.Table:
 
 
 def _account_of(text: str) -> Account:
-    *counts, unmatched = json.loads(text)
-    return Account(*counts, UnmatchedRefunds(*unmatched))
+    customers, seen, kept, unmatched = json.loads(text)
+    return Account(customers, seen, kept, UnmatchedRefunds(*unmatched))
 
 
 def _with_nulls(table: pa.Table) -> pa.Table:
