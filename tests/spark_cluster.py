@@ -15,7 +15,11 @@ from pathlib import Path
 
 import clv
 
-PATIENCE = 120
+#: Seconds until somebody is given up, on a machine that others use too.
+PATIENCE = 240
+
+ADDRESS = ("--host", "127.0.0.1", "--webui-port", "0")
+REGISTERED = "Successfully registered with master"
 
 CONF = {
     "spark.ui.enabled": "false",
@@ -49,7 +53,7 @@ class Cluster:
             "SPARK_HOME": str(home),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_NO_DAEMONIZE": "1",
-            "SPARK_DAEMON_MEMORY": "256m",
+            "SPARK_DAEMON_MEMORY": "512m",
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": package,
             "OMP_NUM_THREADS": "1",
@@ -74,6 +78,14 @@ class Cluster:
             assert time.monotonic() < end, f"{name} did not start:\n{log.read_text()[-3000:]}"
             time.sleep(0.2)
 
+    def add_worker(self, number: int) -> None:
+        """Start a worker with one core."""
+        resources = ("--cores", "1", "--memory", "768m", "--work-dir", str(self.folder))
+        worker = ("spark-class", "org.apache.spark.deploy.worker.Worker")
+        self.workers.append(
+            self.start(f"worker{number}", *worker, *ADDRESS, *resources, self.master)
+        )
+
     def serve_connect(self) -> str:
         """Start a Spark Connect server on the cluster."""
         port = free_port()
@@ -95,25 +107,15 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     """A master and two workers with one core each."""
     found = Cluster(folder)
     port = free_port()
-    address = ("--host", "127.0.0.1", "--webui-port", "0")
-    of = "org.apache.spark.deploy"
+    master = ("spark-class", "org.apache.spark.deploy.master.Master")
     try:
-        found.others.append(
-            found.start(
-                "master", "spark-class", f"{of}.master.Master", *address, "--port", f"{port}"
-            )
-        )
+        found.others.append(found.start("master", *master, *ADDRESS, "--port", str(port)))
         found.wait("master", "I have been elected leader")
         found.master = f"spark://127.0.0.1:{port}"
-        resources = ("--cores", "1", "--memory", "768m", "--work-dir", str(folder))
         for number in range(2):
-            name = f"worker{number}"
-            worker = f"{of}.worker.Worker"
-            found.workers.append(
-                found.start(name, "spark-class", worker, *address, *resources, found.master)
-            )
+            found.add_worker(number)
         for number in range(2):
-            found.wait(f"worker{number}", "Successfully registered with master")
+            found.wait(f"worker{number}", REGISTERED)
         yield found
     finally:
         for process in (*found.workers, *found.others):

@@ -206,10 +206,13 @@ def _is_text(kind: pa.DataType) -> bool:
 @contextmanager
 def parquet_sink(path: Path, schema: pa.Schema) -> Iterator[Write]:
     """Parquet, compressed: the columns and nothing else, no pandas index, no machine's paths."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     plain = schema.remove_metadata()
-    with pq.ParquetWriter(path, plain, compression="zstd") as writer:
+    # numbers seldom repeat: looking for those that do takes longer than writing them
+    repeated = [field.name for field in plain if not pa.types.is_floating(field.type)]
+    with pq.ParquetWriter(path, plain, compression="zstd", use_dictionary=repeated) as writer:
         yield lambda table: writer.write_table(table.replace_schema_metadata(None))
 
 

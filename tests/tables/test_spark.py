@@ -85,7 +85,7 @@ def test_a_cluster_gives_the_same(
     orders: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed()
-    from spark_cluster import CONF, cluster
+    from spark_cluster import CONF, REGISTERED, cluster
 
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
@@ -93,7 +93,8 @@ def test_a_cluster_gives_the_same(
         with session(CONF, master=found.master) as spark:
             forecast = assert_same(spark, orders)
             assert_a_lost_worker_changes_nothing(found, forecast, tmp_path)
-        monkeypatch.delenv("SPARK_REMOTE", raising=False)
+        found.add_worker(2)  # for the one that was killed
+        found.wait("worker2", REGISTERED)
         with session({}, remote=found.serve_connect()) as spark:
             assert type(spark).__module__.startswith("pyspark.sql.connect")
             assert_same(spark, orders)
