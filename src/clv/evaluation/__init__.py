@@ -5,6 +5,14 @@
 """
 
 from clv.evaluation import metrics
+from clv.evaluation.checks import PredictiveCheck, posterior_check, prior_check
 from clv.evaluation.independence import SpendIndependence, spend_independence
 
-__all__ = ["SpendIndependence", "metrics", "spend_independence"]
+__all__ = [
+    "PredictiveCheck",
+    "SpendIndependence",
+    "metrics",
+    "posterior_check",
+    "prior_check",
+    "spend_independence",
+]

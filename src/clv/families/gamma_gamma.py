@@ -49,15 +49,16 @@ QUANTITIES = (
                 "purchase_value_spread",
                 "how much the purchases of one customer differ: standard deviation over mean, "
                 "1 / sqrt(p)",
-                ("LogNormal", {"mu": -0.5, "sigma": 1.0}),
-                "purchases that are all but equal (below .085) or wild (above 4.3)",
+                ("LogNormal", {"mu": -0.5, "sigma": 0.75}),
+                "purchases that are all but equal (below .14) or wild (above 2.6)",
                 {"p": -0.5},
             ),
             Quantity(
                 "customer_value_spread",
                 "how much customers differ in their level, 1 / sqrt(q)",
-                ("LogNormal", {"mu": -0.5, "sigma": 1.0}),
-                "customers who are all but alike (below .085), and q below .054",
+                ("LogNormal", {"mu": -0.8, "sigma": 0.6}),
+                "customers who are all but alike (q above 52), and levels without a scale (q below "
+                ".47)",
                 {"q": -0.5},
             ),
         ),

@@ -26,6 +26,7 @@ from clv.units import TimeUnit
 
 if TYPE_CHECKING:
     from clv.inference.leave_one_out import LeaveOneOut
+    from clv.inference.target import Target
 
 #: Methods whose draws are the fit: expectations are averaged over them.
 _AVERAGED = ("laplace", "mcmc")
@@ -282,6 +283,64 @@ class Fitted:
         labels = () if self.design is None else tuple(c.label for c in self.design.coefficients)
         return archive.inference_data(
             posterior, posterior.names[:k], labels, self.user_logs, posterior.coordinates
+        )
+
+    def _target(self, what: str) -> Target:
+        from clv.inference.target import Target
+
+        posterior = self._known_posterior()
+        if posterior.observed is None:
+            raise DataError(
+                f"a loaded model has no customer rows, and {what} needs them: fit again"
+            )
+        return Target(posterior.observed, posterior.coordinates)
+
+    def pymc_model(self, likelihood: str = "op") -> Any:
+        """The model as a real ``pm.Model``: change it, add to it, sample it yourself.
+
+        Its free variables are what priors are stated on (`priors`), parameters are deterministic
+        unless a prior is stated on them, coefficients are ``coefficient_0``, ``coefficient_1``, ...
+        in the order of `coefficients`, and the likelihood is the potential ``likelihood``.
+        `with_draws` takes the result back. Any Bayesian fit will do; "map" is the quickest.
+
+        Parameters
+        ----------
+        likelihood
+            "op": our own value and gradient, on as few rows as say the same. "graph": the formula
+            in PyTensor, on all distinct rows.
+
+        Raises
+        ------
+        DataError
+            If the model has no posterior, or was loaded: then it has no rows.
+        """
+        from clv.inference.mcmc.own import own_model
+
+        return own_model(self._target("a model of them"), likelihood)
+
+    def with_draws(self, trace: Any, draws: int = 1_000) -> Self:
+        """The same model with draws that you have made, such as from `pymc_model`.
+
+        Parameters
+        ----------
+        trace
+            What ``pm.sample`` returns; its posterior must have all parameters.
+        draws
+            Parameter draws to keep for predictions.
+        """
+        from clv.inference.mcmc.own import from_trace
+
+        estimate, posterior = from_trace(self._target("reading draws"), trace)
+        return replace(
+            self,
+            estimates=estimate.parameters,
+            log_covariance=estimate.log_covariance,
+            determined=estimate.determined,
+            draws=posterior.thinned(draws),
+            log_likelihood=estimate.log_likelihood,
+            convergence=estimate.convergence,
+            method="mcmc",
+            posterior=posterior,
         )
 
     def loo(self) -> LeaveOneOut:

@@ -151,8 +151,8 @@ def _chain(target: Target, points: Array) -> Array:
     return target.coordinates.estimates_at(points)[None]
 
 
-def estimate_of(posterior: Posterior, mode: Mode) -> Estimate:
-    """Medians of the draws, and what the record of convergence says."""
+def estimate_of(posterior: Posterior, mode: Mode | None) -> Estimate:
+    """Medians of the draws, and what the record of convergence says; of a mode if one is known."""
     logs = np.log(posterior.points)
     return _estimate(posterior, mode, np.median(logs, axis=0), np.atleast_2d(np.cov(logs.T)))
 
@@ -167,7 +167,9 @@ def _estimate_at_mode(target: Target, mode: Mode, posterior: Posterior) -> Estim
     return _estimate(posterior, mode, center, jacobian @ mode.covariance @ jacobian.T)
 
 
-def _estimate(posterior: Posterior, mode: Mode, center: Array, covariance: Array) -> Estimate:
+def _estimate(
+    posterior: Posterior, mode: Mode | None, center: Array, covariance: Array
+) -> Estimate:
     problems = posterior.problems()
     message = posterior.sentence()
     if problems:
@@ -182,9 +184,9 @@ def _estimate(posterior: Posterior, mode: Mode, center: Array, covariance: Array
             not problems,
             None,
             message,
-            mode.gradient_norm / float(likelihood.weights.sum()),
-            mode.decrement,
-            mode.evaluations,
+            0.0 if mode is None else mode.gradient_norm / float(likelihood.weights.sum()),
+            0.0 if mode is None else mode.decrement,
+            0 if mode is None else mode.evaluations,
             1,
         ),
     )

@@ -6,6 +6,7 @@ Importing this imports no matplotlib. What a picture shows can be had as numbers
 
 from __future__ import annotations
 
+from clv.plots.checks import predictive_check
 from clv.plots.purchases import (
     calibration,
     frequency,
@@ -29,6 +30,7 @@ __all__ = [
     "gains",
     "moves",
     "predicted_against_historical",
+    "predictive_check",
     "probability_alive_matrix",
     "retention_curve",
     "stages",
