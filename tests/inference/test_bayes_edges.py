@@ -56,7 +56,7 @@ def test_fifty_customers_are_enough_for_a_posterior(cdnow) -> None:
 def test_chains_that_are_too_short_are_called_so(cdnow) -> None:
     with pytest.warns(ConvergenceWarning, match=r"BG/NBD: not to be trusted \(.*sample size"):
         fitted = clv.BetaGeoModel().fit(
-            cdnow, method="mcmc", chains=2, tune=30, samples=20, seed=1, progress=False
+            cdnow, method="mcmc", chains=2, tune=100, samples=25, seed=1, progress=False
         )
     assert not fitted.convergence.converged
     assert "not to be trusted" in fitted.notes[0]
@@ -82,6 +82,7 @@ def test_covariates_have_a_posterior_too(cdnow) -> None:
     assert posterior.expected_purchases(table, 39).shape == (len(cdnow),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [1_000_000, 50])
 def test_the_keyboard_stops_sampling(draws, tmp_path) -> None:
     """In mid-sampling what was drawn is kept; before that there is one clean message."""
@@ -132,7 +133,7 @@ def test_the_command_line_ends_with_4_when_chains_do_not_converge(monkeypatch) -
     from clv.cli import program
     from clv.inference import plan
 
-    short = plan.Chains(chains=2, tune=30, samples=20, progress=False)
+    short = plan.Chains(chains=2, tune=100, samples=25, progress=False)
     usual = plan.Plan.of
     monkeypatch.setattr(plan.Plan, "of", lambda *given: usual(*given)._replace(chains=short))
     words = "forecast dataset:cdnow --observation-period-end 1998-06-30 --method mcmc"
