@@ -44,7 +44,8 @@ def coverage(fitted, rfm, seed: int = 0) -> list[dict[str, float]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bg_nbd", "mbg_nbd", "pareto_nbd"])
 def test_intervals_cover_what_they_say(name, cdnow) -> None:
-    fitted = clv.model_class(name)().fit(cdnow, method="laplace", draws=100)
+    method = "mcmc" if name == "pareto_nbd" else "laplace"  # k-hat is .77 there
+    fitted = clv.model_class(name)().fit(cdnow, method=method, draws=100)
     for row in coverage(fitted, cdnow):
         assert row["pit"] == pytest.approx(row["level"], abs=0.04), row
         assert row["plain"] >= row["level"] - 0.04, row

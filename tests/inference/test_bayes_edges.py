@@ -133,9 +133,13 @@ def test_the_command_line_ends_with_4_when_chains_do_not_converge(monkeypatch) -
     from clv.cli import program
     from clv.inference import plan
 
-    short = plan.Chains(chains=2, tune=100, samples=25, progress=False)
     usual = plan.Plan.of
-    monkeypatch.setattr(plan.Plan, "of", lambda *given: usual(*given)._replace(chains=short))
+
+    def short(*given):
+        wanted = usual(*given)
+        return wanted._replace(chains=wanted.chains._replace(chains=2, tune=100, samples=25))
+
+    monkeypatch.setattr(plan.Plan, "of", short)
     words = "forecast dataset:cdnow --observation-period-end 1998-06-30 --method mcmc"
     result = CliRunner().invoke(program, words.split())
     assert result.exit_code == 4
