@@ -100,6 +100,7 @@ _NAMESPACES = (
         "evaluation",
         "export",
         "families",
+        "joint",
         "lifecycle",
     ),
     *("plots", "report", "tiers"),
