@@ -281,12 +281,12 @@ def correlated(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend, *, seed
 
 
 def _check(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend) -> None:
-    if not isinstance(purchases, FittedPurchases) or purchases.model_name not in RATES:
+    if getattr(purchases, "model_name", None) not in RATES:
         raise DataError(
             f"a correlation needs a purchase model whose rates differ as a gamma distribution "
             f"({', '.join(RATES)}), not {getattr(purchases, 'model_name', purchases)!r}"
         )
-    if not isinstance(spend, FittedSpend) or spend.model_name != "gamma_gamma":
+    if getattr(spend, "model_name", None) != "gamma_gamma":
         raise DataError(f"a correlation needs a fitted GammaGammaModel, not {type(spend).__name__}")
     for fitted in (purchases, spend):
         fitted.check_table(rfm)
