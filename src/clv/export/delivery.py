@@ -133,10 +133,15 @@ def export(
         raise DataError(f"{target} exists and is no export; choose another folder")
     rule = consent or chosen.consent
     prepared = prepare(audience, chosen, consent=rule, default_region=default_region)
+    # one number for all files of an export, so it is worked out once
+    session = layouts.session_id(prepared.table) if chosen.layout == "meta payload" else 0
     with folder_beside(target) as scratch:
         stored = _stored(prepared, chosen, database, database_table)
         files = [
-            {"name": part.name, **_written(part, chosen, formulas, rule, prepared, scratch)}
+            {
+                "name": part.name,
+                **_written(part, chosen, formulas, rule, prepared, session, scratch),
+            }
             for part in _parts(prepared, chosen, formulas)
         ]
         marked = write_table(prepared.left_out, scratch / LEFT_OUT)
@@ -261,6 +266,7 @@ def _written(
     formulas: Formulas,
     consent: ConsentRule,
     prepared: Prepared,
+    session: int,
     folder: Path,
 ) -> dict[str, Any]:
     path = folder / part.name
@@ -274,7 +280,7 @@ def _written(
             batch=part.number,
             last=part.last,
             total=prepared.table.num_rows,
-            session=layouts.session_id(prepared.table),
+            session=session,
         )
     else:
         table, marked = _safe(table, preset, formulas)
