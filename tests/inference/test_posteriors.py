@@ -19,19 +19,19 @@ def small(cdnow):
 
 @pytest.fixture(scope="module")
 def sampled(small):
-    return clv.BetaGeoModel().fit(small, method="mcmc", seed=1, chains=2, samples=400)
+    return clv.BetaGeoModel().fit(small, method="mcmc", seed=1, chains=2, samples=1_000)
 
 
 def test_the_data_are_there_for_arviz(sampled, small) -> None:
     found = sampled.inference_data
     posterior, stats = found["posterior"], found["sample_stats"]
-    assert posterior["r"].shape == (2, 400)
+    assert posterior["r"].shape == (2, 1_000)
     assert list(posterior.data_vars) == ["r", "alpha", "a", "b"]
     assert float(posterior["r"].median()) == pytest.approx(sampled.parameters["r"])
     assert {"lp", "diverging", "energy", "tree_depth"} <= set(stats.data_vars)
     assert float(found["observed_data"]["weight"].sum()) == len(small)
     rows = found["observed_data"].sizes["row"]
-    assert found["log_likelihood"]["customer"].shape == (2, 400, rows)
+    assert found["log_likelihood"]["customer"].shape == (2, 1_000, rows)
     # the prior: customers who buy once in .02 to 50 mean ages
     interval = found["prior"]["alpha"] / found["prior"]["r"]
     assert float(np.log(interval).std()) == pytest.approx(2.0, abs=0.2)
@@ -49,7 +49,7 @@ def test_leaving_out_a_customer_is_not_leaving_out_a_row(sampled, small) -> None
     efficiency = sampled.posterior.diagnostics.relative_efficiency
     groups = {
         "posterior": {"r": np.log(sampled.posterior.samples[..., 0])},
-        "log_likelihood": {"customer": every.T.reshape(2, 400, len(rows))},
+        "log_likelihood": {"customer": every.T.reshape(2, 1_000, len(rows))},
     }
     old = int(arviz.__version__.split(".")[0]) < 1
     theirs = arviz.loo(
