@@ -9,7 +9,8 @@ from clv.errors import DataError
 from clv.fitted import Stacked
 from clv.fitted.pool import Pool
 from clv.fitted.stacked import checked_weights
-from clv.model import PurchaseModel, model_class
+from clv.model import model_class
+from clv.purchase_model import PurchaseModel
 from clv.tables.rfm import RFM
 
 #: What a stack is made of when nobody says otherwise.

@@ -14,7 +14,7 @@ from clv.errors import DataError, FitError
 from clv.evaluation.candidates import purchase_candidates
 from clv.evaluation.choice import Choice, choose, log_scores
 from clv.families import bg_cnbd_k
-from clv.model import PurchaseModel
+from clv.purchase_model import PurchaseModel
 from clv.tables.rfm import RFM
 from clv.tables.transactions import Transactions
 

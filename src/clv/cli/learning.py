@@ -8,7 +8,7 @@ from clv.cli.console import notes, working
 
 if TYPE_CHECKING:
     from clv.calibration import Calibration
-    from clv.model import PurchaseModel
+    from clv.purchase_model import PurchaseModel
     from clv.spend_model import SpendModel
     from clv.tables.rfm import RFM
     from clv.tables.transactions import Transactions

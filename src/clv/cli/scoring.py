@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clv.fitted import FittedPurchases, FittedSpend
     from clv.forecast import Forecast
-    from clv.model import PurchaseModel
+    from clv.purchase_model import PurchaseModel
     from clv.spend_model import SpendModel
     from clv.tables.rfm import RFM
     from clv.tables.transactions import Transactions

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from clv import families
 from clv.errors import DataError
-from clv.model import Model, PurchaseModel, model_class
+from clv.model import Model, model_class
+from clv.purchase_model import PurchaseModel
 from clv.spend_model import SpendModel
 
 

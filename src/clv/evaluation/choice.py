@@ -18,7 +18,7 @@ from clv.evaluation import metrics
 from clv.evaluation.candidates import purchase_candidates
 from clv.evaluation.table import ResultTable
 from clv.fitted import FittedPurchases
-from clv.model import PurchaseModel
+from clv.purchase_model import PurchaseModel
 from clv.tables.rfm import RFM
 from clv.tables.summary import rfm_summary
 from clv.tables.time_varying import TimeVaryingCovariates
