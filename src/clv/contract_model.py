@@ -9,11 +9,10 @@ import numpy as np
 
 from clv.errors import DataError, FitError
 from clv.fitted.contracts import FittedContracts
-from clv.inference.bayes import fit_posterior
 from clv.inference.covariates import CovariateFit
 from clv.inference.maximum_likelihood import maximize
 from clv.inference.plan import Plan, Sampling
-from clv.model import Method, Model, assemble
+from clv.model import Method, Model, assemble, posterior_of
 from clv.numerics.histories import ContractHistory
 from clv.tables.contracts import Contracts
 
@@ -91,7 +90,7 @@ class ContractModel(Model):
                 f"come up for renewal. Wait for a {contracts.period}, or check period and start"
             )
         if plan.bayesian:
-            fit = fit_posterior(family, history, rows.weights, {}, plan)
+            fit = posterior_of(family, history, rows.weights, {}, plan, {}, {})
         else:
             fit = CovariateFit(None, maximize(family, history, rows.weights, {}), ())
         customers, notes = contracts.n_contracts, contracts.notes

@@ -27,7 +27,6 @@ from clv.fitted import (
     FittedSpend,
     FittedTimeVarying,
 )
-from clv.inference.bayes import fit_posterior
 from clv.inference.covariates import CovariateFit, maximize_with_covariates
 from clv.inference.design import Column
 from clv.inference.maximum_likelihood import Estimate, maximize
@@ -146,6 +145,8 @@ def posterior_of(
 ) -> CovariateFit:
     """The Bayesian fit, of groups or of all as one."""
     if plan.groups is None:
+        from clv.inference.bayes import fit_posterior
+
         return fit_posterior(family, history, weights, scales, plan, columns, moved)
     from clv.inference.groups import fit_groups
 

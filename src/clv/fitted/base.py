@@ -19,13 +19,13 @@ import numpy.typing as npt
 from clv.errors import DataError, MissingColumnError, UnitMismatchError
 from clv.inference.design import Column, Design
 from clv.inference.maximum_likelihood import Convergence
-from clv.inference.posterior import Posterior
 from clv.numerics.backend import Array
 from clv.tables.rfm import RFM
 from clv.units import TimeUnit
 
 if TYPE_CHECKING:
     from clv.inference.leave_one_out import LeaveOneOut
+    from clv.inference.posterior import Posterior
     from clv.inference.target import Target
 
 #: Methods whose draws are the fit: expectations are averaged over them.
