@@ -506,7 +506,7 @@ def test_commands_on_the_pages_are_understood(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    _, name, *arguments = shlex.split(line)
+    _, name, *arguments = shlex.split(line, comments=True)
     command = program.get_command(click.Context(program), name)
     assert command is not None
     command.make_context(name, arguments)

@@ -75,6 +75,7 @@ def run(folder: str, seconds: float | None, operation: int | None, as_of: str) -
     return (float(said) if operation is not None and said else took), status
 
 
-for line in sys.stdin:
-    where, limit, at, day = json.loads(line)
-    print(json.dumps(run(where, limit, at, day)), flush=True)
+if __name__ == "__main__":
+    for line in sys.stdin:
+        where, limit, at, day = json.loads(line)
+        print(json.dumps(run(where, limit, at, day)), flush=True)

@@ -209,7 +209,8 @@ def test_a_bytes_path_and_a_path_object_are_paths(tmp_path: Path) -> None:
 def test_other_objects_are_named_with_what_is_accepted(source: Any, name: str) -> None:
     accepted = re.escape(
         "give a path to CSV or Parquet (a file, a folder or a glob), the URL of a database, a "
-        "pandas or Polars frame (eager or lazy), a PyArrow table, or a DuckDB relation"
+        "pandas or Polars frame (eager or lazy), a PyArrow table, a DuckDB relation, or a Spark "
+        "frame"
     )
     with pytest.raises(UnsupportedFrameError, match=f"type .*{name} cannot be read; {accepted}"):
         clv.read_transactions(source)

@@ -141,12 +141,17 @@ def _begin_for_real(engine: sa.Engine, write: bool) -> None:
 
 
 def _print_nothing(engine: sa.Engine) -> None:
-    """After two seconds DuckDB would print its progress on standard output."""
+    """After two seconds DuckDB would print its progress on standard output.
+
+    Where it does not, as in Jupyter without widgets, it refuses even to be told so.
+    """
     import sqlalchemy as sa
 
     @sa.event.listens_for(engine, "begin")
     def _(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("SET enable_progress_bar = false")
+        shows = connection.exec_driver_sql("SELECT current_setting('enable_progress_bar')").scalar()
+        if shows:
+            connection.exec_driver_sql("SET enable_progress_bar = false")
 
 
 def reason_of(error: Exception, source: Any) -> str:

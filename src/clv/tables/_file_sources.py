@@ -115,8 +115,10 @@ def private_database(
     weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
     # Instants in a Parquet file are in UTC; the machine's own zone must never matter.
     connection.execute("SET TimeZone = 'UTC'")
-    # After two seconds DuckDB would print its progress on standard output, among our answers.
-    connection.execute("SET enable_progress_bar = false")
+    # After two seconds DuckDB would print its progress on standard output, among our answers. Where
+    # it does not, as in Jupyter without widgets, it refuses even to be told so.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        connection.execute("SET enable_progress_bar = false")
     connection.execute("SET temp_directory = ?", [str(folder / "spilled")])
     if memory is not None:
         connection.execute(f"SET memory_limit = '{memory}B'")
