@@ -33,6 +33,11 @@ hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, and mostly waits: others run beside it."""
+    items.sort(key=lambda item: "test_spark" not in item.nodeid)
+
+
 # --- CDNOW with its holdout, summarised with pandas alone, and models fitted to it ----------------
 
 
