@@ -42,7 +42,7 @@ HISTORICAL = np.array([100.0, 10.0, 30.0, 0.0, 5.0, 9.0, 8.0, 7.0, 6.0, 5.0])
 
 def rfm(ids: list[str] | None = None) -> RFM:
     n = 10
-    day = np.datetime64("2024-01-01") + 10 * np.arange(n)
+    day = np.datetime64("2024-01-01") + (10 * np.arange(n)).astype("timedelta64[D]")
     columns: dict[str, Any] = {
         "customer_id": np.array(ids or IDS, dtype=object),
         "frequency": np.array([2, 0, 1, 3, 4, 0, 0, 0, 0, 0]),
@@ -51,7 +51,7 @@ def rfm(ids: list[str] | None = None) -> RFM:
         "mean_purchase_value": np.full(n, 12.5),
         "total_value": HISTORICAL,
         "first_purchase": day,
-        "last_purchase": day + 70,
+        "last_purchase": day + np.timedelta64(70, "D"),
     }
     return RFM(**Table.parts(columns), time_unit="week", observation_period_end=date(2024, 12, 31))
 

@@ -46,10 +46,6 @@ class LogLikelihood(Op):  # type: ignore[misc]  # pytensor is untyped
         outputs[0][0] = np.asarray(value if usable else -np.inf)
         outputs[1][0] = gradient if usable else np.zeros_like(gradient)
 
-    def infer_shape(self, fgraph: Any, node: Any, shapes: Any) -> Any:
-        """A number, and as many as there are estimates."""
-        return [(), shapes[0]]
-
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
         """The chain rule; only the value is differentiated."""
         return [cotangents[0] * outputs[1]]
