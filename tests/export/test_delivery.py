@@ -1,6 +1,6 @@
 """What holds for every export: nothing is lost, nothing is half written, nothing runs."""
 
-from __future__ import annotations
+from __future__ import contextlib
 
 import csv
 import hashlib
@@ -255,7 +255,7 @@ def test_a_database_gets_every_customer_once_a_day_however_often(tmp_path: Path)
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     for _ in range(2):
         done = export(nasty(), "database", tmp_path, database=url, database_table='the "best"')
-    with sqlite3.connect(tmp_path / "shop.db") as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as database:
         rows = list(database.execute('select customer_id, as_of, first_name from "the ""best"""'))
     assert sorted(row[0] for row in rows) == NASTY
     assert {row[1] for row in rows} == {"2024-12-31"}
