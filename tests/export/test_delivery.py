@@ -1,7 +1,8 @@
 """What holds for every export: nothing is lost, nothing is half written, nothing runs."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
