@@ -133,6 +133,9 @@ def test_limits_name_the_parameters_and_what_is_left() -> None:
         _said("bg_bb", 1, 1, many, many)
     )
     assert "gamma, delta -> 0" in str(_said("bg_bb", 1, 1, 0.1 / many, 0.1 / many))
+    # one shape gone, the other on its way: seen in simulated data, where the search ended there
+    assert "gamma, delta -> 0" in str(_said("bg_bb", 1, 1, 1e-10, 1.5e-6))
+    assert "gamma, delta -> 0" not in str(_said("bg_bb", 1, 1, 2e-6, 0.5e-3))
     both = str(_said("bg_nbd", many, 1.0, small, many))
     first, second = both.split("; ")
     assert first.startswith("dropout vanishes (a / (a + b) -> 0)")

@@ -122,9 +122,10 @@ def _row(registry: Registry, name: str, called: list[str], withdrawn: bool) -> d
 @_registry_options
 @as_json
 def show(registry: Registry, version: str, as_json: bool) -> None:
-    """What made VERSION (a name such as v000012, or champion, challenger, previous) and how it was
-    judged.
-    """  # noqa: D205
+    """What made VERSION, and how it was judged.
+
+    VERSION is a name such as v000012, or champion, challenger, previous.
+    """
     found = registry.version(version).verify()
     if as_json:
         emit({"command": "models show", **_everything(found)})

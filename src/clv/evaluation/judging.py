@@ -245,10 +245,11 @@ def _winner(gap: Difference, name: str) -> str:
 
 def _intervals(judged: Judged) -> list[Sentence]:
     said = []
-    for quantity, method in (("value", judged.method), ("purchases", judged.purchases)):
+    methods: dict[Quantity, str] = {"value": judged.method, "purchases": judged.purchases}
+    for quantity, method in methods.items():
         numbers, off = {}, []
         for level in judged.tried.levels:
-            found = judged.at(quantity, f"pit_coverage_{100 * level:g}", method, None)  # type: ignore[arg-type]
+            found = judged.at(quantity, f"pit_coverage_{100 * level:g}", method, None)
             numbers[f"PIT coverage of the {level:.0%} interval"] = found.value
             off.append(found.value - level)
         if not all(abs(gap) <= TOLERANCE for gap in off):

@@ -18,6 +18,9 @@ TOLERANCE = 0.04
 """Coverage this close to nominal counts as held."""
 
 
+News = Literal["good", "bad", "even", "fact"]
+
+
 class Sentence(NamedTuple):
     """One sentence of the verdict.
 
@@ -35,7 +38,7 @@ class Sentence(NamedTuple):
 
     topic: str
     text: str
-    news: Literal["good", "bad", "even", "fact"]
+    news: News
     numbers: Mapping[str, float]
 
 
@@ -134,7 +137,8 @@ def _totals(rows: Sequence[Mapping[str, Any]], level: float) -> list[Sentence]:
 def _error(scores: Scores, metric: str, short: str) -> list[Sentence]:
     ours = scores.metrics[PREDICTION][metric]
     sentences = []
-    for words, news in (("better", "good"), ("worse", "bad"), ("even", "even")):
+    news_of: dict[str, News] = {"better": "good", "worse": "bad", "even": "even"}
+    for words, news in news_of.items():
         found = {m: scores.differences[m, metric] for m in scores.history}
         here = {m: gap for m, gap in found.items() if _error_word(gap) == words}
         if not here:
@@ -148,7 +152,7 @@ def _error(scores: Scores, metric: str, short: str) -> list[Sentence]:
         )
         start = f"Error per customer, {scores.figure} ({short} {number(ours)})"
         said = "cannot be told apart from" if words == "even" else f"{words} than"
-        sentences.append(Sentence("error", f"{start}: {said} {listed}.", news, numbers))  # type: ignore[arg-type]
+        sentences.append(Sentence("error", f"{start}: {said} {listed}.", news, numbers))
     if metric == "mean_absolute_error":
         sentences += _nothing(scores, metric, short)
     return sentences

@@ -101,7 +101,8 @@ def prepare(
     if default_region is not None:
         default_region = _checked_region(default_region)
     columns = _present(audience, preset)
-    reason: NDArray[np.object_] = np.full(len(audience), None, dtype=object)
+    # why somebody is left out; empty for those who are not
+    reason: NDArray[np.object_] = np.full(len(audience), "", dtype=object)
     wants_people = bool(preset.identified_by) and any(
         _field(preset, name) != "customer_id" for group in preset.identified_by for name in group
     )
@@ -109,7 +110,7 @@ def prepare(
         reason[~audience.in_customers_table] = "not in customers table"
     _ask_consent(audience, rule, reason)
 
-    asked = np.flatnonzero(reason == None)  # noqa: E711 - of an array
+    asked = np.flatnonzero(reason == "")
     chunks, tally = [], _Tally(Counter(), Counter())
     for start in range(0, len(asked), _BATCH):
         rows = pa.array(asked[start : start + _BATCH])
@@ -119,19 +120,19 @@ def prepare(
         if chunks
         else _made(audience.table, pa.array([], pa.int64()), columns, default_region, tally)
     )
-    fate = np.full(len(asked), None, dtype=object)
+    fate = np.full(len(asked), "", dtype=object)
     fate[~_identified(made, preset)] = "no identifier"
     for name, most in preset.max_lengths.items():
         long = pa.compute.greater(pa.compute.utf8_length(made[name]), most)
-        fate[long.to_numpy() & (fate == None)] = "too long"  # noqa: E711
+        fate[long.to_numpy() & (fate == "")] = "too long"
     if preset.unique is not None:
         value = audience.table["value"].take(pa.array(asked)).to_numpy()
-        fate[_repeated(made[preset.unique], value, fate == None)] = "same as another"  # noqa: E711
+        fate[_repeated(made[preset.unique], value, fate == "")] = "same as another"
     reason[asked] = fate
 
-    kept = fate == None  # noqa: E711
+    kept = fate == ""
     who = pa.array(asked[kept])
-    out = np.flatnonzero(reason != None)  # noqa: E711
+    out = np.flatnonzero(reason != "")
     group = preset.one_file_per
     return Prepared(
         table=_finished(made if kept.all() else made.filter(pa.array(kept)), columns),
@@ -173,7 +174,7 @@ def _ask_consent(audience: Audience, rule: ConsentRule, reason: NDArray[np.objec
     if rule == "required":
         bad |= {"missing": "no consent", "unclear": "consent unclear"}
     for answer, why in bad.items():
-        reason[(found == answer) & (reason == None)] = why  # noqa: E711
+        reason[(found == answer) & (reason == "")] = why
 
 
 def _identified(made: pa.Table, preset: Preset) -> Bools:

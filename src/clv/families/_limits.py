@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 EXTREME = 1e6  #: beyond this (times in units of the mean age) a parameter has left for a limit
 
+#: With one shape gone, a sum of both below `NEARLY` is at the same limit: the other hardly matters.
+GONE, NEARLY = 1e-9, 1e-3
+
 
 def said(*found: str | None) -> str | None:
     """The limits that apply, in one text; None where there is none."""
@@ -50,7 +53,7 @@ def of_dropout_probabilities(a: float, b: float, names: Iterable[str], without: 
             f"all customers share one dropout probability ({first}, {second} -> infinity, "
             f"{mean} = {share:.3g})"
         )
-    if a + b < 1 / EXTREME:
+    if a + b < 1 / EXTREME or (min(a, b) < GONE and a + b < NEARLY):
         return (
             f"dropout is all or nothing ({first}, {second} -> 0): customers leave at once or "
             f"never, the share that leaves is {share:.3g}"

@@ -9,6 +9,7 @@ measured: by k-hat (`clv.numerics.pareto_smoothing`) and by the effective number
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -105,13 +106,14 @@ def _lowest(target: Density, starts: Sequence[Array], tolerance: float) -> Minim
     found = []
     for start in starts:
         end = minimize(
-            lambda step, start=start: target.objective(start + step),  # type: ignore[misc]
-            np.zeros(len(start)),
-            wall=WALL,
-            tolerance=tolerance,
+            partial(_moved, target, start), np.zeros(len(start)), wall=WALL, tolerance=tolerance
         )
         found.append(end._replace(point=start + end.point))
     return min(found, key=lambda end: end.value if np.isfinite(end.value) else np.inf)
+
+
+def _moved(target: Density, start: Array, step: Array) -> tuple[float, Array, Array]:
+    return target.objective(start + step)
 
 
 def normal_draws(mode: Mode, draws: int, rng: np.random.Generator) -> Array:

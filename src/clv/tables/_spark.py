@@ -203,7 +203,11 @@ class SparkRows:
         return _counted(frame.groupBy(count, mean).count().toArrow(), (count, mean))
 
     def gather(self, function: Callable[[pa.Table], Any]) -> list[Any]:
-        """What a function finds of each part, in the cluster."""
+        """What a function finds of each part, in the cluster.
+
+        It comes back as Spark sends the function there, pickled: from our own workers to the driver
+        that has started them, and into no file.
+        """
         rows = self._frame.mapInArrow(partial(_gathered, function), f"{_FOUND} binary").collect()
         return [pickle.loads(row[0]) for row in rows]
 
