@@ -190,37 +190,47 @@ def test_collapsing_in_the_engine_changes_nothing(engine, monkeypatch):
     expected = rfm_summary(read(cdnow("master")), observation_period_end="1998-06-30")
     handed_over = []
     monkeypatch.setattr(_days, "COLLAPSE_ABOVE", 1_000)
-    collect = _days.collect
-    monkeypatch.setattr(
-        _days, "collect", lambda frame: handed_over.append(f := collect(frame)) or f
-    )
+    gather = _days._gather
+    monkeypatch.setattr(_days, "_gather", lambda *a: handed_over.append(f := gather(*a)) or f)
     ours = rfm_summary(read(cdnow("master"), engine), observation_period_end="1998-06-30")
     assert "lowest" in handed_over[0].columns
     assert len(handed_over[0]) < cdnow("master").num_rows
     assert ours.fingerprint == expected.fingerprint
 
 
-@pytest.mark.parametrize("run", [1, 2, 7, 4_096])
-def test_runs_of_customers_change_nothing(run, monkeypatch):
-    """Customers longer than a run, refunds and the cut included."""
+@pytest.mark.parametrize("size", [1, 2, 7, 4_096])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_blocks_of_customers_change_nothing(size, threads, monkeypatch):
+    """Customers with more lines than a block, refunds and the cut included."""
     shop = a_large_shop().slice(0, 2_000)
     few = shop.append_column("few", pa.array(np.arange(2_000) % 190))
     few = few.drop_columns("customer_id").rename_columns(["day", "amount", "customer_id"])
+    end, cut = 10_400, 10_200
 
     def summary():
         return rfm_summary(
-            read(few), observation_period_end=on(10_400), calibration_period_end=on(10_200)
+            read(few), observation_period_end=on(end), calibration_period_end=on(cut)
         )
 
-    expected = summary()
-    monkeypatch.setattr(_summary, "RUN", run)
-    runs = list(_summary._runs(_days.purchase_days(read(few), 10_400)))
-    assert len(runs) == 1 if run == 4_096 else len(runs) > 100
+    expected, days = summary(), _days.purchase_days(read(few), end)
+    monkeypatch.setattr(_days, "BLOCK", size)
+    monkeypatch.setattr(_days, "HAND", 300)
+    monkeypatch.setattr(_summary, "RUN", size)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(threads))
+    for blocks in (_days.purchase_blocks(read(few), end), _summary.runs_of(days)):
+        assert len(blocks.parts) == 1 if size == 4_096 else len(blocks.parts) > 20
     ours = summary()
     assert ours.to_arrow().equals(expected.to_arrow())
     assert ours.unmatched_refunds.customers == expected.unmatched_refunds.customers > 0
     assert ours.unmatched_refunds.amount == pytest.approx(expected.unmatched_refunds.amount)
     assert ours.notes == expected.notes
+    again = _days.purchase_days(read(few), end)
+    assert list(map(len, again)) == list(map(len, days))
+    assert all(map(np.array_equal, again[1:], days[1:]))
+    in_runs = _summary.summarise(_summary.runs_of(days), end, cut, 7.0).columns
+    for name in in_runs.keys() - {"customer_id"}:
+        np.testing.assert_array_equal(in_runs[name], ours.values(name))
 
 
 def test_ids_that_are_few_among_many_numbers():

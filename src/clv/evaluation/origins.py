@@ -15,7 +15,7 @@ from clv.tables._arrow import as_numpy
 from clv.tables._day import day_number, parse_day
 from clv.tables._days import Days
 from clv.tables._frame import FloatArray, Table, counted
-from clv.tables._summary import summarise
+from clv.tables._summary import runs_of, summarise
 from clv.tables.refunds import net_refunds
 from clv.tables.rfm import RFM
 from clv.tables.time_varying import TimeVaryingCovariates
@@ -187,7 +187,7 @@ def known_at(days: Days, origin: Origin, time_unit: TimeUnit, more: More | None 
         pa.chunked_array([pa.array(np.arange(len(days.ids)))]), series_only=True
     )
     within = Days(places, days.customer[seen], days.day[seen], days.value[seen], days.lowest[seen])
-    summary = summarise(within, end=end, cut=cut, days_per_unit=DAYS_PER_UNIT[time_unit])
+    summary = summarise(runs_of(within), end=end, cut=cut, days_per_unit=DAYS_PER_UNIT[time_unit])
     more = more or More()
     place, size = as_numpy(summary.columns["customer_id"]), len(days.ids)
     known_of = {name: more.columns[name][place] for name in more.covariates}

@@ -15,17 +15,18 @@ import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 
-from clv.tables._days import days_of, lines_until
+from clv.tables._days import blocks_of, lines_until
 from clv.tables._memory import MOST_FILES, Budget
 from clv.tables._rows import table_of, to_arrow, to_numpy
 from clv.tables._stored import Scratch, StoredRows
+from clv.tables._streams import batches
 from clv.tables._summary import Account, Some, together
 from clv.tables.transactions import Transactions
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from clv.tables._days import Days
+    from clv.tables._days import Blocks
 
 #: Lines that are taken from an engine at a time.
 BATCH = 200_000
@@ -35,7 +36,7 @@ SAMPLE = 100_000
 
 
 def summarise_divided(
-    transactions: Transactions, end: int, budget: Budget, summarise: Callable[[Days], Some]
+    transactions: Transactions, end: int, budget: Budget, summarise: Callable[[Blocks], Some]
 ) -> tuple[StoredRows, Account]:
     """The summary of transactions that do not fit into memory, on disk.
 
@@ -55,7 +56,7 @@ def summarise_divided(
 
     def summaries() -> Iterator[pa.Table]:
         for path in _divide(transactions, end, budget, scratch.path):
-            columns, account = summarise(days_of(_stored(path)))
+            columns, account = summarise(blocks_of(_stored(path)))
             path.unlink()
             accounts.append(account)
             if account.kept:
@@ -136,25 +137,3 @@ def _file_of(ids: pa.ChunkedArray, borders: Any) -> npt.NDArray[np.uint8]:
     for border in borders:
         number += to_numpy(pc.greater_equal(ids, border).cast(pa.uint8()))
     return number
-
-
-# -- engines, a few rows at a time -----------------------------------------------------------
-
-
-def batches(lines: Any, size: int) -> Iterator[pa.Table]:
-    """The rows of a frame of any engine as Arrow tables of about this many rows."""
-    import pyarrow as pa
-
-    native = lines.to_native()
-    if isinstance(lines, nw.DataFrame):
-        table = lines.to_arrow()
-        for start in range(0, table.num_rows, size):
-            yield table.slice(start, size)
-    elif lines.implementation.is_duckdb():
-        for batch in native.to_arrow_reader(size):
-            yield pa.Table.from_batches([batch])
-    elif lines.implementation.is_polars():
-        for frame in native.collect_batches(chunk_size=size, engine="streaming"):
-            yield frame.to_arrow()
-    else:
-        yield from batches(lines.collect("pyarrow"), size)

@@ -20,7 +20,7 @@ import narwhals as nw
 import numpy as np
 
 from clv.numerics.compress import Weighted, merge
-from clv.tables._days import days_of, lines_until
+from clv.tables._days import blocks_of, lines_until
 from clv.tables._rows import column_of, table_of
 from clv.tables._summary import Account, Some, together
 from clv.tables.refunds import UnmatchedRefunds
@@ -29,7 +29,7 @@ from clv.tables.transactions import Transactions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from clv.tables._days import Days
+    from clv.tables._days import Blocks
 
 #: Lines, and customers, that a worker works on at a time.
 LINES, CUSTOMERS = 1_000_000, 250_000
@@ -41,7 +41,7 @@ _TYPES = {"int64": "bigint", "double": "double", "string": "string", "date32[day
 
 
 def summarise_in_spark(
-    transactions: Transactions, end: int, summarise: Callable[[Days], Some]
+    transactions: Transactions, end: int, summarise: Callable[[Blocks], Some]
 ) -> tuple[SparkRows, Account]:
     """The summary of transactions in a cluster, which stays there.
 
@@ -74,7 +74,7 @@ def _example(lines: Any) -> pa.Table:
 
 
 def _summaries(
-    summarise: Callable[[Days], Some], schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    summarise: Callable[[Blocks], Some], schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """The pass over one partition, whose lines are sorted by customer.
 
@@ -104,11 +104,11 @@ def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield rest
 
 
-def _summarised(summarise: Callable[[Days], Some], lines: pa.Table) -> pa.Table:
+def _summarised(summarise: Callable[[Blocks], Some], lines: pa.Table) -> pa.Table:
     """Columns of the customers in some lines, and a row with the account of them."""
     import pyarrow as pa
 
-    columns, account = summarise(days_of(nw.from_native(lines, eager_only=True)))
+    columns, account = summarise(blocks_of(nw.from_native(lines, eager_only=True)))
     record = {_ACCOUNT: pa.array([json.dumps(account)])}
     if not account.kept:
         return pa.table(record)

@@ -1,20 +1,22 @@
 """The pass behind `clv.rfm_summary`: from days of purchase to the columns of an RFM table.
 
 What depends on order (intervals, first purchases, refunds, the cut between calibration and
-holdout) is worked out here in numpy, for runs of whole customers that stay in the cache.
+holdout) is worked out here in numpy, for blocks of whole customers that stay in the cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from clv.errors import NoUsableRowsError
+from clv.numerics.threads import in_order
 from clv.tables._arrow import take
-from clv.tables._days import Days
+from clv.tables._days import Blocks, Days
 from clv.tables._frame import AnyArray, FloatArray, counted
 from clv.tables.refunds import (
     NONE_UNMATCHED,
@@ -78,12 +80,12 @@ class Summary(NamedTuple):
     notes: list[str]
 
 
-def summarise(days: Days, end: int, cut: int | None, days_per_unit: float) -> Summary:
+def summarise(blocks: Blocks, end: int, cut: int | None, days_per_unit: float) -> Summary:
     """The columns of `clv.tables.rfm.RFM`, sorted by customer.
 
     Parameters
     ----------
-    days
+    blocks
         Days of purchase up to `end`.
     end, cut
         Last day observed, and last day of the calibration if there is a holdout.
@@ -96,7 +98,7 @@ def summarise(days: Days, end: int, cut: int | None, days_per_unit: float) -> Su
         If no customer is left.
     """
     horizon = end if cut is None else cut
-    columns, account = summarise_some(days, end, cut, days_per_unit)
+    columns, account = summarise_some(blocks, end, cut, days_per_unit)
     account.check(horizon)
     return Summary(columns, account.unmatched, account.notes(horizon))
 
@@ -108,47 +110,64 @@ class Some(NamedTuple):
     account: Account
 
 
-def summarise_some(days: Days, end: int, cut: int | None, days_per_unit: float) -> Some:
+def summarise_some(blocks: Blocks, end: int, cut: int | None, days_per_unit: float) -> Some:
     """The same of some of all customers, who may all have been left out; see `summarise`."""
     horizon = end if cut is None else cut
-    parts = [_summarise_run(run, horizon, cut is not None, days_per_unit) for run in _runs(days)]
-    columns: dict[str, Any] = {
-        name: np.concatenate([part.columns[name] for part in parts])
-        for name in (parts[0].columns if parts else ())
-    }
-    kept: IntArray = columns.pop("customer") if parts else np.empty(0, np.int64)
-    unmatched = UnmatchedRefunds(
-        sum(part.unmatched.customers for part in parts),
-        sum(part.unmatched.amount for part in parts),
-    )
-    account = Account(len(days.ids), sum(part.seen for part in parts), kept.size, unmatched)
-    ids = days.ids if kept.size == len(days.ids) else take(days.ids, kept)
+
+    def part(days: Callable[[], Days]) -> _Part:
+        return _summarise_part(days(), horizon, cut is not None, days_per_unit)
+
+    accounts: list[Account] = []
+
+    def parts() -> Iterator[dict[str, AnyArray]]:
+        for found in in_order(part, blocks.parts):
+            accounts.append(found.account)
+            yield found.columns
+
+    columns: dict[str, Any] = _joined(parts(), len(blocks.ids))
+    account = together(accounts)._replace(customers=len(blocks.ids))
+    kept: IntArray = columns.pop("customer", np.empty(0, np.int64))
+    ids = blocks.ids if kept.size == len(blocks.ids) else take(blocks.ids, kept)
     return Some({"customer_id": ids, **columns}, account)
 
 
-def _runs(days: Days) -> Iterator[Days]:
-    """Whole customers, some `RUN` days at a time."""
+def _joined(parts: Iterable[dict[str, AnyArray]], most: int) -> dict[str, AnyArray]:
+    """Columns in parts, each written into its place: there are no more than `most` rows."""
+    columns: dict[str, AnyArray] = {}
+    rows = 0
+    for part in parts:
+        start, rows = rows, rows + len(part["customer"])
+        for name, values in part.items():
+            if name not in columns:
+                columns[name] = np.empty(most, values.dtype)
+            columns[name][start:rows] = values
+    return {name: column[:rows] for name, column in columns.items()}
+
+
+def runs_of(days: Days) -> Blocks:
+    """Days in parts of whole customers, some `RUN` days at a time."""
     starts = first_rows(days.customer)
     edges = starts[np.searchsorted(starts, np.arange(0, days.day.size, RUN), side="right") - 1]
     borders = [*edges[first_rows(edges)].tolist(), days.day.size]
-    for first, last in pairwise(borders):
-        rows = slice(first, last)
-        columns = {name: getattr(days, name)[rows] for name in Days._fields[1:]}
-        yield days._replace(**columns)
+    return Blocks(days.ids, [partial(_rows, days, *edge) for edge in pairwise(borders)])
 
 
-# -- one run ---------------------------------------------------------------------------------
+def _rows(days: Days, start: int, stop: int) -> Days:
+    rows = slice(start, stop)
+    return Days(days.ids, days.customer[rows], days.day[rows], days.value[rows], days.lowest[rows])
+
+
+# -- one part --------------------------------------------------------------------------------
 
 
 class _Part(NamedTuple):
-    """What a run of customers contributes."""
+    """What some customers contribute."""
 
     columns: dict[str, AnyArray]  #: of the table, and "customer", the index into the ids
-    unmatched: UnmatchedRefunds
-    seen: int  #: customers with something on or before the horizon
+    account: Account
 
 
-def _summarise_run(days: Days, horizon: int, with_holdout: bool, days_per_unit: float) -> _Part:
+def _summarise_part(days: Days, horizon: int, with_holdout: bool, days_per_unit: float) -> _Part:
     is_known = days.day <= horizon
     # A refund is netted within its side of the cut only.
     group = 2 * days.customer + ~is_known if with_holdout else days.customer
@@ -162,7 +181,9 @@ def _summarise_run(days: Days, horizon: int, with_holdout: bool, days_per_unit: 
     if with_holdout:
         columns |= _holdout_columns(days, ~is_known, netted.is_purchase, columns["customer"])
     unmatched = unmatched_refunds(days.customer, np.where(is_known, netted.unmatched, 0.0))
-    return _Part(columns, unmatched, first_rows(days.customer[is_known]).size)
+    customers = first_rows(days.customer).size
+    seen = first_rows(days.customer[is_known]).size
+    return _Part(columns, Account(customers, seen, starts.size, unmatched))
 
 
 def first_rows(customer: IntArray) -> IntArray:

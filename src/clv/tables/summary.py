@@ -7,7 +7,7 @@ from typing import Any
 
 from clv.errors import DataError
 from clv.tables._day import day_number
-from clv.tables._days import purchase_days
+from clv.tables._days import purchase_blocks
 from clv.tables._frame import Table
 from clv.tables._period import Period, observation_period
 from clv.tables._rows import Rows
@@ -96,7 +96,7 @@ def rfm_summary(
     }
     if transactions.memory is not None or is_spark(transactions.lines):
         return _large(transactions, period, end, cut, scale, about)
-    summary = summarise(purchase_days(transactions, end), end, cut, scale)
+    summary = summarise(purchase_blocks(transactions, end), end, cut, scale)
     return RFM(
         **Table.parts(summary.columns, like=transactions.engine),
         **about,
