@@ -19,6 +19,7 @@ from clv.errors import InfiniteValueError
 from clv.fitted import FittedPurchases, FittedSpend, Stacked
 from clv.history import historical_value, total_margin
 from clv.numerics.backend import Array
+from clv.numerics.threads import taken
 from clv.predictive import Known, Predictions, expected, predictive
 from clv.predictive_whole import predictive_whole
 from clv.tables.rfm import RFM
@@ -290,5 +291,5 @@ def _next_purchase_dates(
         dates = np.full(len(days), np.datetime64("NaT", "D"))
         known = np.flatnonzero(days <= farthest)
         dates[known] = np.datetime64(as_of, "D") + np.ceil(days[known]).astype("timedelta64[D]")
-        columns[f"next_purchase_p{q * 100:.0f}"] = dates.take(row_of)
+        columns[f"next_purchase_p{q * 100:.0f}"] = taken(dates, row_of)
     return columns

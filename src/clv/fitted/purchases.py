@@ -14,6 +14,7 @@ from clv.fitted import discounting
 from clv.fitted.base import Fitted
 from clv.numerics.backend import Array
 from clv.numerics.histories import PurchaseHistory
+from clv.numerics.threads import taken
 from clv.tables.rfm import RFM
 from clv.units import discount_rate_per_unit
 
@@ -340,7 +341,7 @@ class FittedPurchases(Fitted):
             totals[0] += alive
             for total, function in zip(totals[1:], functions, strict=True):
                 total += alive * function(state)[of_row]
-        means = [(total / len(points)).take(rows.inverse) for total in totals]
+        means = [taken(total / len(points), rows.inverse) for total in totals]
         return means if with_alive else means[1:]
 
     # --- draws of the parameters -------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.numerics.ordering import ascending_order
+from clv.numerics.threads import by_block, taken
 from clv.units import DAYS_PER_UNIT
 
 FloatArray = npt.NDArray[np.float64]
@@ -119,16 +120,25 @@ def _code(array: FloatArray) -> _Coded:
             break
     else:
         return _code_by_value(array)
-    steps = array * grid
-    np.rint(steps, out=steps)
-    lowest, highest = float(steps.min()), float(steps.max())
-    # nan and infinity fail these comparisons as well.
-    if not (abs(lowest) < _LARGEST_INT32 and highest - lowest < _LARGEST_INT32):
+    codes = np.empty(array.size, dtype=np.int32)
+
+    def code(rows: slice) -> tuple[float, float]:
+        """The lowest and the highest step, nan where some number lies on none."""
+        steps = np.rint(array[rows] * grid)
+        lowest, highest = float(steps.min()), float(steps.max())
+        # nan and infinity fail these comparisons as well
+        if not (lowest > -_LARGEST_INT32 and highest < _LARGEST_INT32):
+            return math.nan, math.nan
+        codes[rows] = steps
+        steps /= grid
+        return (lowest, highest) if np.array_equal(steps, array[rows]) else (math.nan, math.nan)
+
+    ends = np.array(by_block(code, array.size))
+    lowest, highest = ends[:, 0].min(), ends[:, 1].max()
+    if not highest - lowest < _LARGEST_INT32:
         return _code_by_value(array)
-    codes = (steps - lowest).astype(np.int32) if lowest else steps.astype(np.int32)
-    steps /= grid
-    if not np.array_equal(steps, array):
-        return _code_by_value(array)
+    if lowest:
+        codes -= np.int32(lowest)
     return _Coded(codes, int(highest - lowest) + 1, None, int(lowest), grid)
 
 
@@ -201,7 +211,7 @@ def _distinct_by_counting(key: IntArray, size: int) -> tuple[IntArray, FloatArra
     occurring = np.flatnonzero(counts)
     number = np.empty(size, dtype=_index_dtype(key.size))
     number[occurring] = np.arange(occurring.size, dtype=number.dtype)
-    return occurring.astype(key.dtype), counts[occurring].astype(np.float64), number[key]
+    return occurring.astype(key.dtype), counts[occurring].astype(np.float64), taken(number, key)
 
 
 def _distinct_by_sorting(key: IntArray) -> tuple[IntArray, FloatArray, IntArray]:

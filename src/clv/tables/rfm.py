@@ -16,6 +16,7 @@ import numpy as np
 
 from clv.errors import DataError
 from clv.numerics.compress import Compressed, Weighted, compress
+from clv.numerics.threads import taken
 from clv.tables._covariates import check_names, read_covariates
 from clv.tables._fingerprint import HASHED, fingerprint
 from clv.tables._frame import FloatArray, Table, counted, levels_of
@@ -157,7 +158,7 @@ class RFM(Table):
         rows, among = self.distinct(*wider), self._among(wider, columns)
         weights = np.bincount(among.inverse, rows.weights, among.weights.size)
         return Compressed(
-            among.columns, weights.astype(np.float64), among.inverse.take(rows.inverse)
+            among.columns, weights.astype(np.float64), taken(among.inverse, rows.inverse)
         )
 
     def numbers(self, column: str) -> FloatArray:
