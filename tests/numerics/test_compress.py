@@ -115,3 +115,17 @@ def test_the_caller_keeps_their_arrays():
 def test_unusable_columns(columns):
     with pytest.raises(ValueError, match="columns of one length"):
         compress(columns)
+
+
+@pytest.mark.parametrize("odd", [0.5, np.nan, np.inf, 3e9])
+def test_one_number_off_the_grid_among_many_blocks(odd, monkeypatch):
+    """The first rows say which grid it is; what none of them shows is found all the same."""
+    monkeypatch.setattr("clv.numerics.threads.BLOCK", 500)
+    ages = np.random.default_rng(4).integers(-40, 60, 5_000).astype(float)
+    plain = compress([ages])
+    assert plain.columns[0].tolist() == sorted(set(ages.tolist()))
+    np.testing.assert_array_equal(plain.columns[0][plain.inverse], ages)
+    ages[3_210] = odd
+    found = compress([ages])
+    np.testing.assert_array_equal(found.columns[0][found.inverse], ages)
+    assert found.columns[0].size == plain.columns[0].size + 1
