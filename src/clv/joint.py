@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clv.errors import DataError, FitError, InfiniteValueError
-from clv.fitted import FittedPurchases, FittedSpend, spend_columns
+from clv.fitted import FittedPurchases, FittedSpend, spend_columns, spend_rows
 from clv.inference import copula
 from clv.inference.bayes import starts_of
 from clv.inference.coordinates import coordinates_of
@@ -251,9 +251,8 @@ def correlated(rfm: RFM, purchases: FittedPurchases, spend: FittedSpend, *, seed
     rows = rfm.distinct(*PurchaseHistory._fields)
     every = PurchaseHistory(*rows.columns)
     ages = float(rows.weights @ every.T) / len(rfm)
-    worth = SpendHistory(count[known], mean[known])
+    worth, ones, *_ = spend_rows(rfm, spend.purchases)
     level = float(worth.purchases @ worth.mean_value / worth.purchases.sum())
-    ones = np.ones(len(known))
     bases = (
         _Base.of(Likelihood(purchases.family, every, rows.weights), "time", ages),
         _Base.of(Likelihood(spend.family, worth, ones), "money", level),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Unpack, cast
+from typing import Any, Literal, Unpack, cast, get_args
 
 from clv.errors import DataError, FitError
 from clv.fitted import FittedSpend, spend_rows
@@ -14,7 +14,9 @@ from clv.model import Method, Model, assemble, remarks_of
 from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
 
-SpendBasis = Literal["repeat", "all"]
+SpendBasis = Literal["repeat", "all", "each"]
+
+BASES: tuple[SpendBasis, ...] = get_args(SpendBasis)
 
 #: With fewer customers than this whose purchases count, a spend model is not fitted.
 FEWEST_BUYERS = 10
@@ -27,14 +29,16 @@ class SpendModel(Model):
     ----------
     purchases
         "repeat": repeat purchases only, the convention of the literature; "all": the first
-        purchase counts too, so that customers who bought once are not all alike.
+        purchase counts too, so that customers who bought once are not all alike; "each":
+        likewise, and the parameters are learned from the value of each purchase instead of the
+        customers' means, which say little of how much the purchases of one customer differ.
     covariates
         Names of columns, added with ``rfm.with_covariates``, that change what customers spend.
     """
 
     def __init__(self, purchases: SpendBasis = "repeat", covariates: Sequence[str] = ()) -> None:
-        if purchases not in ("repeat", "all"):
-            raise DataError(f"purchases must be 'repeat' or 'all', not {purchases!r}")
+        if purchases not in BASES:
+            raise DataError(f"purchases must be one of {', '.join(BASES)}, not {purchases!r}")
         self.purchases = purchases
         self._take_covariates(spend=covariates)
 
@@ -56,8 +60,8 @@ class SpendModel(Model):
     ) -> FittedSpend:
         """Fit to the mean purchase values of a table.
 
-        Customers whose mean value is zero or missing cannot enter; they are counted in the
-        notes. Parameters and errors are those of `PurchaseModel.fit`. With fewer than
+        Customers whose mean value is zero or missing cannot enter, nor, with "each", those of
+        whom one purchase was worth nothing; they are counted in the notes. Parameters and errors are those of `PurchaseModel.fit`. With fewer than
         `FEWEST_BUYERS` customers nothing is fitted: everybody is given the pooled mean of their
         purchases, and the notes and a `BoundaryWarning` say so.
 
@@ -65,6 +69,8 @@ class SpendModel(Model):
         ------
         FitError
             If fewer than two customers have a purchase that counts.
+        MissingColumnError
+            If "each" purchase is to count and the table has no ``sum_log_values``.
         """
         plan = Plan.of(method, draws, seed, priors, sampling, groups)
         self._check(rfm, method, groups=groups)
@@ -100,7 +106,7 @@ class SpendModel(Model):
             remarks += (
                 (
                     f"{left_out:,} customers with a {what} were left out of the spend model: "
-                    "the mean value of their purchases is not positive."
+                    f"{_NOT_POSITIVE[self.purchases == 'each']} is not positive."
                 ),
             )
         options = {"purchases": self.purchases, "pooled_mean": pooled}
@@ -108,6 +114,9 @@ class SpendModel(Model):
             FittedSpend,
             assemble(FittedSpend, family, fit, rfm, buyers, plan, remarks, options),
         )
+
+
+_NOT_POSITIVE = ("the mean value of their purchases", "the value of one of their purchases")
 
 
 def _too_few(customers: int, what: str, mean: float, covariates: tuple[str, ...]) -> str:

@@ -30,6 +30,7 @@ class Customer(NamedTuple):
     monetary_value: float | None
     total_value: int
     sum_log_intervals: float
+    sum_log_values: float | None
     first: int
     holdout_purchases: int
     holdout_spend: int
@@ -74,6 +75,7 @@ def summarise(lines: list[Line], end: int, cut: int | None) -> tuple[dict[str, C
         later = [(day, cents) for day, cents in own if day > known_until]
         days = sorted(known.purchases)
         repeats = [known.purchases[day] for day in days[1:]]
+        values = [known.purchases[day] / 100 for day in days]
         table[customer] = Customer(
             frequency=len(repeats),
             recency=days[-1] - days[0],
@@ -83,6 +85,7 @@ def summarise(lines: list[Line], end: int, cut: int | None) -> tuple[dict[str, C
             sum_log_intervals=sum(
                 math.log(after - before) for before, after in itertools.pairwise(days)
             ),
+            sum_log_values=sum(map(math.log, values)) if all(values) else None,
             first=days[0],
             holdout_purchases=len(net(later).purchases),
             holdout_spend=sum(cents for _, cents in later),

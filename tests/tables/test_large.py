@@ -118,6 +118,7 @@ def both(cdnow_lines: pd.DataFrame) -> tuple[RFM, LargeRFM]:
         clv.BetaGeoModel(),
         clv.GammaGammaModel(),
         clv.GammaGammaModel(purchases="all"),
+        clv.GammaGammaModel(purchases="each"),
         clv.model_class("bg_cnbd_k")(),
     ],
     ids=repr,

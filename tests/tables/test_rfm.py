@@ -49,6 +49,10 @@ def check(rfm: RFM, rows: list[tuple[str, int, int]], end: int, cut: int | None)
         assert got["sum_log_intervals"] == pytest.approx(
             customer.sum_log_intervals - customer.frequency * np.log(unit), abs=1e-9
         )
+        if customer.sum_log_values is None:
+            assert np.isnan(got["sum_log_values"])
+        else:
+            assert got["sum_log_values"] == pytest.approx(customer.sum_log_values, abs=1e-9)
         if cut is not None:
             assert got["holdout_purchases"] == customer.holdout_purchases
             assert got["holdout_spend"] == pytest.approx(customer.holdout_spend / 100, abs=1e-9)
@@ -261,7 +265,7 @@ def test_columns_and_arrays():
 
 def test_other_packages_read_it_without_help():
     rfm = rfm_summary(lines(*SHOP), observation_period_end=on(30))
-    assert pl.DataFrame(rfm).shape == (3, 10)
+    assert pl.DataFrame(rfm).shape == (3, 11)
     assert pa.table(rfm).num_rows == 3
     assert duckdb.sql("select sum(frequency) from rfm").fetchall() == [(1,)]
 

@@ -273,6 +273,7 @@ def test_one_customer_with_one_purchase(engine, customer):
             "mean_purchase_value": 2.5,
             "total_value": 2.5,
             "sum_log_intervals": 0.0,
+            "sum_log_values": pytest.approx(np.log(2.5)),
             "first_purchase": on(3),
             "last_purchase": on(3),
         }

@@ -24,6 +24,19 @@ def _names(_: click.Context, option: click.Parameter, text: str | None) -> list[
     return names
 
 
+def _looked_at(_: click.Context, __: click.Parameter, text: str) -> list[str]:
+    """Which purchases spend models look at, each once."""
+    from clv.spend_model import BASES
+
+    names = [name.strip() for name in text.replace("both", "repeat,all").split(",") if name.strip()]
+    wrong = [name for name in names if name not in BASES]
+    if wrong or not names:
+        raise click.BadParameter(
+            f"{', '.join(wrong) or repr(text)} is none of {', '.join(BASES)} and both"
+        )
+    return list(dict.fromkeys(names))
+
+
 def _page(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and path.suffix.lower() not in (".html", ".htm"):
         raise click.BadParameter(f"{str(path)!r} must end in .html")
@@ -76,10 +89,12 @@ def _cuts(_: click.Context, __: click.Parameter, text: str) -> int | list[str]:
 )
 @click.option(
     "--spend-purchases",
-    type=click.Choice(["repeat", "all", "both"]),
     default="repeat",
     show_default=True,
-    help="What spend models look at: repeat purchases, the first one too, or try both.",
+    metavar="WHICH",
+    callback=_looked_at,
+    help="What spend models look at: repeat purchases, all, each, or several of these with commas "
+    'between them; "both" is repeat,all.',
 )
 @click.option(
     "--bootstrap",
@@ -117,7 +132,7 @@ def backtest(
     window: str,
     models: list[str] | None,
     spend_models: list[str] | None,
-    spend_purchases: str,
+    spend_purchases: list[str],
     bootstrap: int,
     seed: int,
     jobs: int | None,
@@ -188,11 +203,10 @@ def backtest(
         tell(f"wrote {path}")
 
 
-def _spend(names: list[str], purchases: str) -> list[Any]:
+def _spend(names: list[str], looked_at: list[str]) -> list[Any]:
     from clv.model import model_class
 
-    looks_at = ["repeat", "all"] if purchases == "both" else [purchases]
-    return [model_class(name)(purchases=which) for name in names for which in looks_at]
+    return [model_class(name)(purchases=which) for name in names for which in looked_at]
 
 
 def _verdict(tried: Any) -> Any:

@@ -257,10 +257,10 @@ purchase_model = family_option("--model", "purchase", "bg_nbd", "Purchase model"
 spend_model = family_option("--spend-model", "spend", "gamma_gamma", "Spend model")
 spend_purchases = click.option(
     "--spend-purchases",
-    type=click.Choice(["repeat", "all"]),
+    type=click.Choice(["repeat", "all", "each"]),
     default="repeat",
     show_default=True,
-    help="What the spend model looks at: repeat purchases, or the first one too.",
+    help="What the spend model looks at: repeat purchases, all, or the value of each.",
 )
 
 method = click.option(

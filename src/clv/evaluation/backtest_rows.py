@@ -20,7 +20,8 @@ _SUMMARY = {
         *("spearman", "spearman_tie_expected", "normalised_gini", "captured_top_10"),
     ),
     "value": (
-        *("bias", "mean_absolute_error", "root_mean_squared_error", "crps"),
+        *("bias", "mean_absolute_error", "mean_absolute_error_of_median"),
+        *("root_mean_squared_error", "crps"),
         *("spearman", "spearman_tie_expected", "normalised_gini", "captured_top_10"),
     ),
 }

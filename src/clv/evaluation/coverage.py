@@ -34,6 +34,8 @@ class Distribution(NamedTuple):
         P(X < x) and P(X <= x) at each customer's actual figure x, shape (n_customers,).
     low, high
         By level: ends of the central interval, shape (n_customers,); of purchases whole numbers.
+    median
+        Shape (n_customers,); 0 of most customers in most shops.
     crps
         Continuous ranked probability score of each customer, shape (n_customers,).
     variance
@@ -46,6 +48,7 @@ class Distribution(NamedTuple):
     up_to: Floats
     low: dict[float, Ends]
     high: dict[float, Ends]
+    median: Ends
     crps: Floats
     variance: Floats
     probability: Floats | None = None
@@ -97,7 +100,8 @@ def count_distribution(
     rows = compress([known.inverse, actual])
     known, count = known.take(rows.columns[0].astype(np.int64)), rows.columns[-1]
     # 1e-12: a sum of probabilities may stay below its limit by rounding
-    wanted = np.array([(1 + sign * level) / 2 for level in levels for sign in (-1, 1)]) - 1e-12
+    wanted = np.array([*((1 + sign * level) / 2 for level in levels for sign in (-1, 1)), 0.5])
+    wanted -= 1e-12
     last = max(wanted.max(), 1.0 - _NEGLIGIBLE)
     ends = np.zeros((wanted.size, count.size), dtype=np.float32)
     below, up_to, exactly, crps = (np.zeros(count.size) for _ in range(4))
@@ -128,8 +132,9 @@ def count_distribution(
     return Distribution(
         below=below[rows.inverse],
         up_to=up_to[rows.inverse],
-        low=dict(zip(levels, spread[::2], strict=True)),
+        low=dict(zip(levels, spread[:-1:2], strict=True)),
         high=dict(zip(levels, spread[1::2], strict=True)),
+        median=spread[-1],
         crps=crps[rows.inverse],
         variance=(square - mean**2)[rows.inverse],
         probability=exactly[rows.inverse],

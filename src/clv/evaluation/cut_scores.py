@@ -63,7 +63,7 @@ def metric_names(found: Foreseen, levels: Sequence[float]) -> list[str]:
     names = [
         *("bias", "absolute_bias", "mean_absolute_error", "root_mean_squared_error"),
         *("spearman", "spearman_tie_expected", "normalised_gini", *TOPS),
-        *("mean_squared_log_error", "crps"),
+        *("mean_squared_log_error", "mean_absolute_error_of_median", "crps"),
     ]
     if not found.is_model:
         return names
@@ -76,14 +76,18 @@ def metric_names(found: Foreseen, levels: Sequence[float]) -> list[str]:
 def losses(found: Foreseen, actual: Floats) -> dict[str, Floats]:
     """What each customer adds to the metrics that are means over customers, shape (n,) each."""
     assert found.expected is not None
+    away = np.abs(found.expected - actual)
     result = {
         "mean_squared_log_error": metrics.squared_log_errors(actual, found.expected),
+        # of a single figure, which is its own median
+        "mean_absolute_error_of_median": away,
         # of a single figure instead of a distribution: Gneiting & Raftery 2007, section 4.2
-        "crps": np.abs(found.expected - actual),
+        "crps": away,
     }
     spread = found.distribution
     if spread is None:
         return result
+    result["mean_absolute_error_of_median"] = np.abs(spread.median - actual)
     result["crps"] = spread.crps
     if found.quantity == "purchases":
         assert found.probability_alive is not None

@@ -13,6 +13,7 @@ from clv.tables._frame import Table
 _HEADINGS = {
     "label": "",
     "mean_absolute_error": "MAE",
+    "mean_absolute_error_of_median": "of median",
     "root_mean_squared_error": "RMSE",
     "spearman": "Spearman",
     "spearman_tie_expected": "tie-expected",

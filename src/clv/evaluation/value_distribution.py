@@ -55,7 +55,7 @@ def value_distribution(
         As in `clv.forecast`.
     """
     n = len(rfm)
-    tails = [(1.0 + sign * level) / 2.0 for level in levels for sign in (-1, 1)]
+    tails = [*((1.0 + sign * level) / 2.0 for level in levels for sign in (-1, 1)), 0.5]
     ends = np.zeros((len(tails), n), dtype=np.float32)
     below, up_to, crps, variance = (np.zeros(n) for _ in range(4))
     simulated: Callable[..., Iterator[Futures]] = futures_of
@@ -86,8 +86,9 @@ def value_distribution(
     return Distribution(
         below=below,
         up_to=up_to,
-        low=dict(zip(levels, ends[::2], strict=True)),
+        low=dict(zip(levels, ends[:-1:2], strict=True)),
         high=dict(zip(levels, ends[1::2], strict=True)),
+        median=ends[-1],
         crps=crps,
         variance=variance,
     )

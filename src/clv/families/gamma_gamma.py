@@ -2,7 +2,10 @@
 
 Values of one customer are Gamma(shape p, rate nu), and nu ~ Gamma(shape q, rate v) across
 customers; spending is taken to be independent of how often they buy. The data are the
-number of purchases and their mean value (Fader & Hardie 2013, note 025, eq. 1a).
+number of purchases and their mean value (Fader & Hardie 2013, note 025, eq. 1a), or, in a
+`ValueHistory`, the value of each of them. The mean says next to nothing of how much the purchases
+of one customer differ: where most have bought once, p and q are told apart by the shape of a
+distribution alone. Each value says it. Only the sum of the logs is new in the likelihood.
 
 Given n purchases of mean value m, nu ~ Gamma(p n + q, rate v + n m): a future purchase is
 ``v + n m`` times a variable that depends on n alone, which is what the draws below use.
@@ -19,8 +22,8 @@ from clv.families._limits import EXTREME
 from clv.families._protocol import Moves, Parameter
 from clv.families._quantities import Block, Quantity
 from clv.numerics.backend import Array, Backend, log_beta
-from clv.numerics.histories import SpendHistory
-from clv.numerics.special import digamma_rising, trigamma, trigamma_rising
+from clv.numerics.histories import SpendHistory, ValueHistory
+from clv.numerics.special import digamma, digamma_rising, gammaln, trigamma, trigamma_rising
 from clv.numerics.sums import blocks, dot
 
 NAME = "gamma_gamma"
@@ -81,17 +84,29 @@ class Parameters(NamedTuple):
     v: Any
 
 
-def log_likelihood(parameters: Parameters, history: SpendHistory, xp: Backend) -> Any:
+def log_likelihood(
+    parameters: Parameters, history: SpendHistory | ValueHistory, xp: Backend
+) -> Any:
     """Log-density of the mean value, in a form that keeps its digits as p or q and v grow.
 
     ``- ln B(p n, q) - q ln(1 + n m / v) - p n ln(1 + v / (n m)) - ln m``
+
+    Of a `ValueHistory` that of all values: given their sum n m, their shares of it are
+    Dirichlet(p, ..., p), which adds
+
+    ``ln Gamma(p n) - n ln Gamma(p) + (p - 1) sum ln(value / (n m)) - (n - 1) ln(n m) - ln n``
     """
     p, q, v = parameters
-    n, m = history
+    n, m = history[:2]
     shape, total = p * n, n * m
-    return (
+    of_mean = (
         -xp.log_beta(q, shape) - q * xp.log1p(total / v) - shape * xp.log1p(v / total) - np.log(m)
     )
+    if not isinstance(history, ValueHistory):
+        return of_mean
+    shares = history.sum_log_values - n * np.log(total)
+    rest = (n - 1.0) * np.log(total) + np.log(n)
+    return of_mean + xp.gammaln(shape) - n * xp.gammaln(p) + (p - 1.0) * shares - rest
 
 
 def expected_spend(parameters: Parameters, history: SpendHistory) -> Array:
@@ -100,7 +115,7 @@ def expected_spend(parameters: Parameters, history: SpendHistory) -> Array:
     With n = 0 that is the population's mean. Infinite where p n + q <= 1.
     """
     p, q, _ = parameters
-    n, _ = history
+    n = history[0]
     shape = p * n + q - 1.0
     with np.errstate(divide="ignore"):
         return np.asarray(np.where(shape > 0, p * scale(parameters, history) / shape, np.inf))
@@ -108,7 +123,7 @@ def expected_spend(parameters: Parameters, history: SpendHistory) -> Array:
 
 def scale(parameters: Parameters, history: SpendHistory) -> Array:
     """``v + n m``: the factor by which `sample_unit_totals` is multiplied."""
-    n, m = history
+    n, m = history[:2]
     return np.asarray(parameters.v + n * np.where(n > 0, m, 0.0))
 
 
@@ -167,17 +182,25 @@ class Statistics(NamedTuple):
     sum_log_mean: float
     sum_log_total: float
     sum_n_log_total: float
+    sum_log_shares: float | None  #: of values, in the sum of a customer's; None: only means known
+    sum_rest: float  #: what does not depend on the parameters
 
 
-def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
+def sufficient_statistics(history: SpendHistory | ValueHistory, weights: Array) -> Statistics:
     """Collapse what can be collapsed; exact."""
-    n, m = history
+    n, m = history[:2]
     histogram = np.bincount(n.astype(np.int64), weights).astype(np.float64)
     present = np.flatnonzero(histogram)
     distinct_n, weight_of_n = present.astype(np.float64), histogram[present]
     weighted_n = weights * n
     log_mean, log_n = np.log(m), np.log(distinct_n)
     sum_log_mean = dot(weights, log_mean)
+    sum_log_total = sum_log_mean + dot(weight_of_n, log_n)
+    sum_n_log_total = dot(weighted_n, log_mean) + dot(weight_of_n, distinct_n * log_n)
+    sum_log_shares, sum_rest = None, 0.0
+    if isinstance(history, ValueHistory):
+        sum_log_shares = dot(weights, history.sum_log_values) - sum_n_log_total
+        sum_rest = sum_n_log_total - sum_log_mean
     return Statistics(
         n,
         n * m,
@@ -186,8 +209,10 @@ def sufficient_statistics(history: SpendHistory, weights: Array) -> Statistics:
         distinct_n,
         weight_of_n,
         sum_log_mean,
-        sum_log_mean + dot(weight_of_n, log_n),
-        dot(weighted_n, log_mean) + dot(weight_of_n, distinct_n * log_n),
+        sum_log_total,
+        sum_n_log_total,
+        sum_log_shares,
+        sum_rest,
     )
 
 
@@ -239,7 +264,20 @@ def log_likelihood_derivatives(
     qv = sum_fraction / v
     vv = p * sum_n_square - q / v * (sum_fraction / v + sum_curve)
     hessian = np.array([[pp, pq, -sum_n_inverse], [pq, qq, qv], [-sum_n_inverse, qv, vv]])
+    if s.sum_log_shares is not None:
+        value += float(_of_shares(np.array(p), s))
+        gradient[0] += s.sum_log_shares + dot(w * x, digamma(shape) - digamma(np.array(p)))
+        hessian[0, 0] += dot(w * x, x * trigamma(shape) - trigamma(np.array(p)))
     return value, gradient, hessian
+
+
+def _of_shares(p: Array, s: Statistics) -> Array:
+    """What the shares of values in their sums add to the log-likelihood, at each p."""
+    if s.sum_log_shares is None:
+        return np.zeros(p.shape)
+    x, w = s.distinct_n, s.weight_of_n
+    known = gammaln(p[..., None] * x) @ w - gammaln(p) * dot(w, x)
+    return np.asarray(known + (p - 1.0) * s.sum_log_shares - s.sum_rest)
 
 
 def log_likelihood_values(parameters: Parameters, statistics: Statistics) -> Array:
@@ -257,6 +295,7 @@ def log_likelihood_values(parameters: Parameters, statistics: Statistics) -> Arr
         - q * (sum_log - float(w.sum()) * np.log(v))
         - p * (sum_n_log - s.sum_n_log_total)
         - s.sum_log_mean
+        + _of_shares(p, s)
     )
 
 
@@ -296,7 +335,7 @@ def remarks(parameters: Parameters, history: SpendHistory, weights: Array) -> tu
                 "Intervals of a total do not know how much a few very large spenders could add."
             ),
         )
-    n, m = history
+    n, m = history[:2]
     observed = dot(weights * n, m) / dot(weights, n)
     mean = p * v / (q - 1.0)
     if q < 2 and mean > FAR * observed:
@@ -330,7 +369,7 @@ def pooled(history: SpendHistory, weights: Array) -> tuple[Parameters, Array]:
     tuple
         The parameters, and the covariance (3, 3) of their logs, in which only the mean is unsure.
     """
-    n, m = history
+    n, m = history[:2]
     purchases = dot(weights, n)
     mean = dot(weights * n, m) / purchases
     spread = (dot(weights * n, (m / mean - 1.0) ** 2) + 1.0) / float(weights.sum())

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clv.errors import MissingColumnError
 from clv.fitted.base import Fitted
 from clv.numerics.backend import Array
-from clv.numerics.histories import SpendHistory
+from clv.numerics.histories import SpendHistory, ValueHistory
 from clv.tables.rfm import RFM
 
 
@@ -19,11 +20,11 @@ class FittedSpend(Fitted):
     @property
     def title(self) -> str:
         """Its name for people; says so where it looks at all purchases."""
-        return f"{super().title}{' of all purchases' if self.purchases == 'all' else ''}"
+        return f"{super().title}{_TITLES.get(self.purchases, '')}"
 
     @property
     def purchases(self) -> str:
-        """Which purchases it looks at: "repeat", or "all", the first included."""
+        """Which purchases it looks at: "repeat", or "all" or "each", the first included."""
         return str(self.options.get("purchases", "repeat"))
 
     def history(self, rfm: RFM) -> SpendHistory:
@@ -75,37 +76,62 @@ class FittedSpend(Fitted):
         return self.matrix_of(rfm, {name: rfm.numbers(name) for name in self.covariates})
 
 
+_TITLES = {"all": " of all purchases", "each": " of each purchase"}
 _NOBODY = SpendHistory(np.zeros(1), np.zeros(1))
 
 
 def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:
     """Number of purchases and their mean value: of the repeat purchases, or of all."""
     frequency = rfm.array("frequency")
-    if purchases == "all":
-        return frequency + 1.0, rfm.array("mean_purchase_value")
-    return frequency, rfm.array("monetary_value")
+    if purchases == "repeat":
+        return frequency, rfm.array("monetary_value")
+    return frequency + 1.0, rfm.array("mean_purchase_value")
 
 
 class SpendRows(NamedTuple):
     """What a spend model is fitted to."""
 
-    history: SpendHistory
+    history: SpendHistory | ValueHistory
     weights: Array
     places: Any  #: rows of the table, in memory, that they are
     candidates: int  #: customers with a purchase of the kind, of whatever value
 
 
 def spend_rows(rfm: RFM, purchases: str) -> SpendRows:
-    """The customers whose mean value can be used."""
+    """The customers whose mean value, or every single value, can be used.
+
+    Raises
+    ------
+    MissingColumnError
+        If each value is to be looked at and the table does not tell them.
+    """
+    if purchases == "each" and "sum_log_values" not in rfm.data:
+        raise MissingColumnError(
+            "purchases='each' looks at the value of each purchase, and the table has no "
+            "sum_log_values; make it with clv.rfm_summary, name the column in "
+            "clv.rfm_table(..., sum_log_values=), or take purchases='all'"
+        )
     if not rfm.in_memory:
         return _rows_elsewhere(rfm, purchases)
     count, mean = spend_columns(rfm, purchases)
-    usable = np.flatnonzero((count > 0) & (mean > 0))
-    history = SpendHistory(count[usable], mean[usable])
-    return SpendRows(history, np.ones(len(usable)), usable, int(np.count_nonzero(count > 0)))
+    candidates = int(np.count_nonzero(count > 0))
+    if purchases == "each":
+        logs = rfm.array("sum_log_values")
+        usable = np.flatnonzero(np.isfinite(logs) & (mean > 0))
+        history: Any = ValueHistory(count[usable], mean[usable], logs[usable])
+    else:
+        usable = np.flatnonzero((count > 0) & (mean > 0))
+        history = SpendHistory(count[usable], mean[usable])
+    return SpendRows(history, np.ones(len(usable)), usable, candidates)
 
 
 def _rows_elsewhere(rfm: Any, purchases: str) -> SpendRows:
+    if purchases == "each":
+        every = rfm.weighted("frequency", "mean_purchase_value", "sum_log_values")
+        usable = np.flatnonzero(np.isfinite(every.columns[2]))
+        count, mean, logs = (column[usable] for column in every.columns)
+        values = ValueHistory(count + 1.0, mean, logs)
+        return SpendRows(values, every.weights[usable], None, len(rfm))
     if purchases == "all":
         every = rfm.weighted("frequency", "mean_purchase_value")
         usable = np.flatnonzero(every.columns[1] > 0)

@@ -86,7 +86,7 @@ def _smooth(names: tuple[str, ...]) -> str | None:
     """What the log-likelihood is smooth in: times, values, or nothing that is known."""
     if names[:3] == ("frequency", "recency", "T"):
         return "times"
-    return "values" if names == ("purchases", "mean_value") else None
+    return "values" if names[:2] == ("purchases", "mean_value") else None
 
 
 def _by_count(count: Array) -> Iterator[Any]:
@@ -139,18 +139,22 @@ def _times(
     new_T = grid_T.ravel()
     new_recency = np.clip((np.exp(grid_share.ravel()) - _OFFSET) * new_T, 0.0, new_T)
     fields = [np.full(new_T.size, x[0]), new_recency, new_T]
-    # sums of logs of intervals enter linearly: their mean stands for all
-    fields += [np.full(new_T.size, float(weights @ f / weights.sum())) for f in history[3:]]
-    return fields, table.ravel()
+    return [*fields, *_means(history[3:], weights, new_T.size)], table.ravel()
 
 
 def _values(
     history: Any, weights: Array, degrees: tuple[int, int]
 ) -> tuple[list[Array], Array] | None:
     """Places in the log of the mean value."""
-    count, mean = history
+    count, mean = history[:2]
     along = _Chebyshev.of(np.log(mean), 2 * degrees[0])
-    return [np.full(len(along.places), count[0]), np.exp(along.places)], weights @ along.basis
+    fields = [np.full(len(along.places), count[0]), np.exp(along.places)]
+    return [*fields, *_means(history[2:], weights, along.places.size)], weights @ along.basis
+
+
+def _means(fields: Any, weights: Array, size: int) -> list[Array]:
+    """Of sums of logs, which enter the log-likelihood linearly: their mean stands for all."""
+    return [np.full(size, float(weights @ field / weights.sum())) for field in fields]
 
 
 class _Chebyshev(NamedTuple):

@@ -43,6 +43,18 @@ class SpendHistory(NamedTuple):
         return SpendHistory(*(field[rows] for field in self))
 
 
+class ValueHistory(NamedTuple):
+    """A `SpendHistory` that also tells how much the purchases of a customer differ."""
+
+    purchases: Array  #: how many are behind the mean
+    mean_value: Array  #: mean value of these purchases
+    sum_log_values: Array  #: sum of ln(value of a purchase)
+
+    def take(self, rows: Any) -> ValueHistory:
+        """The chosen rows."""
+        return ValueHistory(*(field[rows] for field in self))
+
+
 class ContractHistory(NamedTuple):
     """How often contracts were renewed. Every field has shape (n,)."""
 

@@ -70,7 +70,7 @@ class ModelsSection(Section):
     registry: str = "models"
     purchases: tuple[str, ...] = ("bg_nbd", "mbg_nbd", "pareto_nbd")
     spend: str = "gamma_gamma"
-    spend_purchases: Literal["repeat", "all"] = "repeat"
+    spend_purchases: Literal["repeat", "all", "each"] = "repeat"
     method: str = "mle"
     time_unit: Literal["day", "week", "month", "year"] = "week"
     seed: Annotated[int, Field(ge=0)] = 0

@@ -53,7 +53,7 @@ _ABOUT: dict[type[Section], dict[str, str]] = {
         "registry": "folder of all models, beside this file",
         "purchases": "the candidates; the one that foresees best is the challenger",
         "spend": "what a purchase is worth",
-        "spend_purchases": '"repeat" purchases, or "all"',
+        "spend_purchases": '"repeat" purchases, "all", or the value of "each"',
         "method": "how models are fitted: mle, map, laplace or mcmc (slow)",
         "time_unit": "of ages and parameters",
         "seed": "of everything random",

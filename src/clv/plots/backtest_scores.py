@@ -22,6 +22,7 @@ UNITS = {"purchases": "purchases", "value": "in the currency of the data"}
 _METRICS = {
     "bias": "total foreseen, off by",
     "mean_absolute_error": "mean absolute error",
+    "mean_absolute_error_of_median": "mean absolute error of the median",
     "root_mean_squared_error": "root mean squared error",
     "crps": "CRPS",
     "log_score": "log score",

@@ -16,6 +16,9 @@ REQUIRED = ("customer_id", "frequency", "recency", "T")
 COUNTS = ("frequency", "holdout_purchases")
 DATES = ("first_purchase", "last_purchase")
 
+#: Of the log of a value: means are often rounded to cents.
+_ROUNDING = 0.01
+
 
 class ReadyMade(NamedTuple):
     """Checked columns under our names, the engine they came in, and remarks."""
@@ -50,6 +53,7 @@ def read_ready_made(frame: Any, names: Mapping[str, str | None]) -> ReadyMade:
         if ours in columns:
             columns[ours] = columns[ours].astype(np.int64)
     _derive(columns)
+    _check_log_values(columns, chosen, ids)
     return ReadyMade(columns, engine, notes)
 
 
@@ -234,3 +238,20 @@ def _derive(columns: dict[str, Any]) -> None:
         columns["mean_purchase_value"] = columns["total_value"] / purchases
     elif "mean_purchase_value" in columns and "total_value" not in columns:
         columns["total_value"] = columns["mean_purchase_value"] * purchases
+
+
+def _check_log_values(columns: dict[str, Any], theirs: Mapping[str, str], ids: Any) -> None:
+    """Of all values with the same mean, equal ones have the largest sum of logs."""
+    if "sum_log_values" not in columns:
+        return
+    logs, purchases = columns["sum_log_values"], columns["frequency"] + 1.0
+    known = columns.get("mean_purchase_value", np.full(logs.size, np.nan))
+    most = purchases * (np.log(np.where(known > 0, known, np.inf)) + _ROUNDING)
+    _require(
+        np.isinf(logs) | (logs > most),
+        ids,
+        theirs["sum_log_values"],
+        "are infinite or larger than the mean value allows",
+        "it is the sum of the natural logs of the values of all purchases, the first included, and "
+        "missing where one was worth nothing",
+    )

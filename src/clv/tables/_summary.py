@@ -221,6 +221,7 @@ def known_columns(
         "mean_purchase_value": total / count,
         "total_value": total,
         "sum_log_intervals": _sums(_log_intervals(purchases.day, starts, days_per_unit), starts),
+        "sum_log_values": _sums(_log_values(purchases.value), starts),
         "first_purchase": first.astype("datetime64[D]"),
         "last_purchase": last.astype("datetime64[D]"),
     }
@@ -246,6 +247,11 @@ def _log_intervals(day: IntArray, starts: IntArray, days_per_unit: float) -> Flo
     logs -= np.log(days_per_unit)
     logs[starts] = 0.0
     return logs
+
+
+def _log_values(value: FloatArray) -> FloatArray:
+    """ln(value), missing where nothing was paid."""
+    return np.log(value, out=np.full(value.shape, np.nan), where=value > 0)
 
 
 def _holdout_columns(

@@ -26,6 +26,7 @@ def rfm_table(
     mean_purchase_value: str = "mean_purchase_value",
     total_value: str = "total_value",
     sum_log_intervals: str = "sum_log_intervals",
+    sum_log_values: str = "sum_log_values",
     first_purchase: str = "first_purchase",
     last_purchase: str = "last_purchase",
     holdout_purchases: str = "holdout_purchases",
@@ -47,7 +48,7 @@ def rfm_table(
         Name of the column with ids; None numbers the rows from 1.
     frequency, recency, T
         Names of the columns that are required; see `RFM` for their meaning.
-    monetary_value, mean_purchase_value, total_value, sum_log_intervals
+    monetary_value, mean_purchase_value, total_value, sum_log_intervals, sum_log_values
         Names of columns that are used where they are there. Of the mean and the total value of
         all purchases, one gives the other.
     first_purchase, last_purchase, holdout_purchases, holdout_spend
@@ -92,6 +93,7 @@ def rfm_table(
         "mean_purchase_value": mean_purchase_value,
         "total_value": total_value,
         "sum_log_intervals": sum_log_intervals,
+        "sum_log_values": sum_log_values,
         "first_purchase": first_purchase,
         "last_purchase": last_purchase,
         "holdout_purchases": holdout_purchases,

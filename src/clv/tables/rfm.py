@@ -27,7 +27,7 @@ from clv.units import DAYS_PER_UNIT, TimeUnit
 _HOLDOUT_COLUMNS = ("holdout_purchases", "holdout_spend")
 _COLUMNS = (
     *("customer_id", "frequency", "recency", "T", "monetary_value", "mean_purchase_value"),
-    *("total_value", "sum_log_intervals", "first_purchase", "last_purchase"),
+    *("total_value", "sum_log_intervals", "sum_log_values", "first_purchase", "last_purchase"),
     *_HOLDOUT_COLUMNS,
 )
 
@@ -49,6 +49,7 @@ class RFM(Table):
     ``mean_purchase_value``  mean value of all purchases
     ``total_value``        sum of all purchases, refunds taken off
     ``sum_log_intervals``  sum of ln(interval between successive purchases)
+    ``sum_log_values``     sum of ln(value of a purchase); missing if one was worth nothing
     ``first_purchase``     day of the first purchase
     ``last_purchase``      day of the last purchase
     ``holdout_purchases``  with a calibration end: days of purchase after it
