@@ -3,9 +3,9 @@
     python benchmarks/better.py                                # CDNOW, all 23,570 customers
     python benchmarks/better.py orders.csv --horizon "26 weeks" --cuts 3
 
-Everything is chosen on the earlier cuts, all of whose horizons had ended; the last cut is only looked
-at. The textbook is BG/NBD, MBG/NBD or Pareto/NBD with Gamma-Gamma on repeat purchases. docs/better.md
-tells what came of it.
+Everything is chosen on the earlier cuts, all of whose horizons had ended; the last cut is only
+looked at. The textbook is BG/NBD, MBG/NBD or Pareto/NBD with Gamma-Gamma on repeat purchases.
+docs/better.md tells what came of it.
 """
 
 from __future__ import annotations
@@ -63,8 +63,11 @@ def report(transactions: Any, horizon: str, cuts: Any, learn_from: Any) -> None:
     )
     ours = {"stack": f"stack + {stack.spend_name}", "chosen": chosen}
     models = [f"{name} + repeat" for name in TEXTBOOK]
-    print(f"\n{horizon}, last cut {last}; {stack!r}\nchosen: {chosen}\n")
-    for method in dict.fromkeys((*ours.values(), *models)):
+    best = {m: found.best("value", m, models=False) for m in METRICS[-3:]}
+    best = {m: f"{found.mean('value', name, m).value:.3f} {name}" for m, name in best.items()}
+    print(f"\n{horizon}, last cut {last}; {stack!r}\nchosen: {chosen}; of history {best}\n")
+    of_each = [f"{name} + {stack.spend_name}" for name in TEXTBOOK]
+    for method in dict.fromkeys((*ours.values(), *of_each, *models)):
         row = [f"{found.mean('value', method, metric).value:.3f}" for metric in ("bias", *METRICS)]
         print(f"{method:30}", *row)
     for metric in METRICS:

@@ -61,9 +61,10 @@ class SpendModel(Model):
         """Fit to the mean purchase values of a table.
 
         Customers whose mean value is zero or missing cannot enter, nor, with "each", those of
-        whom one purchase was worth nothing; they are counted in the notes. Parameters and errors are those of `PurchaseModel.fit`. With fewer than
-        `FEWEST_BUYERS` customers nothing is fitted: everybody is given the pooled mean of their
-        purchases, and the notes and a `BoundaryWarning` say so.
+        whom one purchase was worth nothing; they are counted in the notes. Parameters and errors
+        are those of `PurchaseModel.fit`. With fewer than `FEWEST_BUYERS` customers nothing is
+        fitted: everybody is given the pooled mean of their purchases, and the notes and a
+        `BoundaryWarning` say so.
 
         Raises
         ------

@@ -27,16 +27,23 @@ class Style(NamedTuple):
     linestyle: Any  # a name, or an offset with lengths of dashes and gaps
     marker: str
     hatch: str
+    linewidth: float = 1.8
 
     @property
     def line(self) -> dict[str, Any]:
         """Arguments of `Axes.plot`."""
-        return {"color": self.color, "linestyle": self.linestyle, "linewidth": 1.8}
+        return {"color": self.color, "linestyle": self.linestyle, "linewidth": self.linewidth}
 
     @property
     def points(self) -> dict[str, Any]:
         """Arguments of `Axes.plot` for a few points, joined."""
         return {**self.line, "marker": self.marker, "markersize": 7, "markeredgecolor": "white"}
+
+    @property
+    def companion(self) -> dict[str, Any]:
+        """Arguments of `Axes.plot` for what belongs to these points: thin, with hollow markers."""
+        hollow = {"markerfacecolor": "white", "markeredgecolor": self.color, "markersize": 5}
+        return {**self.points, **hollow, "linewidth": 0.8}
 
     @property
     def bars(self) -> dict[str, Any]:
@@ -53,10 +60,20 @@ SERIES = (
     Style("#E69F00", (0, (1, 1)), "P", "oo"),
 )
 
+MORE = ("o", "<", ">", "p", "X")
+
 
 def style(number: int) -> Style:
-    """The style of the series with this number; they repeat after the last."""
-    return SERIES[number % len(SERIES)]
+    """The style of the series with this number; after the last they come thin, with other markers.
+
+    Examples
+    --------
+    >>> [(style(k).marker, style(k).linewidth) for k in (0, 5)]
+    [('s', 1.8), ('o', 0.9)]
+    """
+    found = SERIES[number % len(SERIES)]
+    again = number // len(SERIES)
+    return found if not again else found._replace(marker=MORE[number % len(MORE)], linewidth=0.9)
 
 
 def prepare(ax: Axes | None, *, height: float = 4.2) -> Axes:
@@ -134,6 +151,12 @@ def from_zero(ax: Axes) -> None:
 def room_above(ax: Axes, factor: float) -> None:
     """Let the y axis begin at zero and leave room at the top for a legend."""
     ax.set_ylim(0, factor * ax.get_ylim()[1])
+
+
+def headroom(ax: Axes, entries: int) -> None:
+    """Leave room above everything drawn for a legend of so many lines."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + (0.04 + 0.075 * entries) * (high - low))
 
 
 def as_datetime(days: NDArray[np.int64]) -> NDArray[np.datetime64]:

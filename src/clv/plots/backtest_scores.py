@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from clv.evaluation.verdict import TOLERANCE
 from clv.plots import _axes
 
 if TYPE_CHECKING:
@@ -80,9 +81,8 @@ def reliability(
             ax.plot(
                 foreseen,
                 table.array("expected"),
-                color=style.color,
-                linewidth=1,
                 label=f"expected to buy: {label}",
+                **style.companion,
             )
     if event == "purchase":
         ax.plot([0, 1], [0, 1], color=_axes.GREY, linewidth=1, label="as foreseen")
@@ -208,7 +208,8 @@ def pit_histogram(
     _axes.percent(ax, "y")
     _axes.label(
         ax,
-        f"Where actual {quantity} lie in their predictive distributions",
+        f"Where actual {quantity} {'lie' if quantity == 'purchases' else 'lies'} in "
+        f"{'their' if quantity == 'purchases' else 'its'} predictive distributions",
         "randomised probability integral transform",
         "share of customers",
     )
@@ -224,7 +225,10 @@ def interval_coverage(
     cut: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """How many actual figures lie within intervals of 10, 20, ... %: on the diagonal if right.
+    """How many more or fewer actual figures than promised lie within intervals of 5, 10, ... %.
+
+    At 0 if they hold; above, intervals are too wide, below, too narrow. Within the band verdicts
+    say that they hold.
 
     Parameters
     ----------
@@ -247,6 +251,9 @@ def interval_coverage(
 
     ax = _axes.prepare(ax, height=4.8)
     levels = np.linspace(0, 1, 21)
+    band = f"within {100 * TOLERANCE:g} points"
+    ax.axhspan(-TOLERANCE, TOLERANCE, color=_axes.PALE, alpha=0.5, label=band)
+    ax.axhline(0, color=_axes.GREY, linewidth=1)
     names = _several(methods) or list(tried.labels(quantity, models=True))
     for k, name in enumerate(names):
         cuts = tried.cuts_of(quantity, name, cut)
@@ -254,18 +261,18 @@ def interval_coverage(
             continue
         away = 2 * np.abs(pit(cuts, quantity, name, tried.seed) - 0.5)
         held = np.searchsorted(np.sort(away), levels, side="right") / away.size
-        ax.plot(levels, held, label=tried.labels(quantity)[name], **_axes.style(k).line)
-    ax.plot([0, 1], [0, 1], color=_axes.GREY, linewidth=1, label="as promised")
+        off, label = held - levels, tried.labels(quantity)[name]
+        ax.plot(levels, off, label=label, **{**_axes.style(k).points, "markersize": 5})
     ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1)
+    _axes.headroom(ax, -(-(len(names) + 1) // 2))
     _axes.percent(ax, "x", "y")
     _axes.label(
         ax,
         f"Do predictive intervals of {quantity} hold",
         "level of the interval",
-        "customers within (randomised)",
+        "customers within (randomised) less the level",
     )
-    _axes.legend(ax, loc="upper left")
+    _axes.legend(ax, loc="upper left", ncols=2, fontsize="small")
     return ax
 
 
@@ -313,7 +320,6 @@ def metric(
         _axes.percent(ax, "y")
     ax.set_xticks(place, days.astype(str).tolist())
     ax.set_xlim(-0.5, days.size - 0.5)
-    ax.margins(y=0.15)
     said = _METRICS.get(metric, metric.replace("_", " "))
     _axes.label(
         ax,
@@ -321,7 +327,8 @@ def metric(
         f"cut ({tried.interval:.0%} intervals over customers)",
         said if metric.startswith(_SHARES) or metric in _METRICS else metric,
     )
-    _axes.legend(ax)
+    _axes.headroom(ax, len(names))
+    _axes.legend(ax, loc="upper left")
     return ax
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+#: Columns of a heat map, at most, that leave room for a number in each cell.
+MOST_NUMBERS = 18
+
 
 class CutTracking(NamedTuple):
     """Repeat purchases of the customers known at a cut, period by period.
@@ -225,36 +228,51 @@ def cohort_retention(
         scale: dict[str, Any] = {"cmap": "PuOr", "vmin": -reach, "vmax": reach}
     else:
         scale = {"cmap": "cividis", "vmin": 0, "vmax": float(np.nanmax(happened, initial=0.01))}
-    image = ax.pcolormesh(
-        columns, np.arange(len(names)), np.ma.masked_invalid(grid), shading="nearest", **scale
-    )
-    if grid.size <= 200:
+    rows = np.arange(len(names))
+    image = ax.pcolormesh(columns, rows, np.ma.masked_invalid(grid), shading="nearest", **scale)
+    if show == "difference":  # without colours both ends of the scale are dark
+        _hatch(ax, [(float(columns[k]), float(row)) for row, k in np.argwhere(grid < 0)])
+    if grid.shape[1] <= MOST_NUMBERS:
         _write_shares(ax, grid, columns, scale)
     figure = ax.get_figure()
     if figure is not None:
         from matplotlib.ticker import PercentFormatter
 
-        bar = figure.colorbar(image, ax=ax, format=PercentFormatter(1.0, decimals=0))
+        digits = 1 if scale["vmax"] < 0.05 else 0
+        bar = figure.colorbar(image, ax=ax, format=PercentFormatter(1.0, decimals=digits))
         bar.outline.set_visible(False)
     if show != "difference":
         ax.axvline(0.5, color=_axes.BLACK, linewidth=1.5)
-    ax.set_yticks(np.arange(len(names)), names)
+    ax.set_yticks(rows, names)
     ax.invert_yaxis()
     ax.tick_params(length=0)
     _axes.whole_numbers(ax)
     said = {
         "actual": "Share of each cohort that bought",
         "model": f"Share of each cohort that buys: actual, then {tried.labels('purchases')[name]}",
-        "difference": f"Share that buys: {tried.labels('purchases')[name]} less actual",
+        "difference": f"Share that buys: {tried.labels('purchases')[name]} less actual; "
+        "hatched where too low",
     }[show]
-    period = f"{days_per_period // 7} weeks" if days_per_period % 7 == 0 else "period"
+    length_of_each = (
+        f"{days_per_period // 7} weeks" if days_per_period % 7 == 0 else f"{days_per_period} days"
+    )
     _axes.label(
         ax,
         said,
-        f"number of the {period}, 1 is the first after {where.cut}",
+        f"periods of {length_of_each}; 1 is the first after {where.cut}",
         f"{length} of the first purchase",
     )
     return ax
+
+
+def _hatch(ax: Axes, cells: list[tuple[float, float]]) -> None:
+    """Hatch cells of a heat map, given by their middles."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    squares = [Rectangle((x - 0.5, y - 0.5), 1.0, 1.0) for x, y in cells]
+    look: dict[str, Any] = {"facecolor": "none", "edgecolor": _axes.GREY, "linewidth": 0}
+    ax.add_collection(PatchCollection(squares, hatch="//", **look), autolim=False)
 
 
 def _write_shares(ax: Axes, grid: Floats, columns: NDArray[Any], scale: dict[str, Any]) -> None:
