@@ -9,6 +9,7 @@ Parameters are CDNOW's (weeks, dollars). Customers arrive evenly over the first 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +60,14 @@ def transactions(n_customers: int, seed: int = 20240229) -> pa.Table:
     )
 
 
+def main(n_customers: int, path: Path) -> None:
+    """Write the file unless it is there, whole or not at all; print the number of its rows."""
+    if not path.exists():
+        part = path.with_name(f".{path.name}.part")
+        pq.write_table(transactions(n_customers), part, compression="zstd")
+        part.rename(path)
+    print(pq.read_metadata(path).num_rows)
+
+
 if __name__ == "__main__":
-    table = transactions(int(sys.argv[1]))
-    pq.write_table(table, sys.argv[2], compression="zstd")
-    print(table.num_rows)
+    main(int(sys.argv[1]), Path(sys.argv[2]))

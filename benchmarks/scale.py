@@ -2,8 +2,8 @@
 
     python benchmarks/scale.py 100000 1000000 10000000
 
-Every run is a fresh process on a file of `make_data.py`, which is made once and kept in
---folder. Prints a table; docs/scale.md explains what it found.
+Every run is a fresh process on a file of `make_data.py`, which is made once and kept in --folder.
+Prints the tables that docs/scale.md has; that page explains what they say.
 """
 
 from __future__ import annotations
@@ -14,38 +14,77 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from results import table
+from side_by_side import made
+from terms import END
 
 HERE = Path(__file__).parent
 
 KINDS = {
     "in memory": (),
-    "--memory 2GB": ("memory=2GB",),
-    "--memory 1GB": ("memory=1GB",),
+    "`--memory 2GB`": ("memory=2GB",),
+    "`--memory 1GB`": ("memory=1GB",),
 }
+STAGES = ["import", "read", "summarise", "BG/NBD fit", "Gamma-Gamma fit", "forecast", "write"]
 
 
-def run(data: Path, *options: str) -> tuple[dict[str, Any], float, float]:
-    """Return what the job reports, its CPU seconds and its peak in MB."""
-    command = [sys.executable, str(HERE / "jobs" / "scale_job.py"), str(data), *options]
+@dataclass
+class Run:
+    """What a process took, and what it said."""
+
+    said: str
+    cpu: float
+    wall: float
+    peak_mb: float
+
+    def stage(self, name: str) -> float:
+        """The CPU seconds of a stage, from the last line."""
+        return float(json.loads(self.said.splitlines()[-1])["stages"][name]["cpu"])
+
+
+def run(*command: str) -> Run:
     with tempfile.TemporaryFile("w+") as out:
-        child = subprocess.Popen(command, stdout=out)
+        started = time.perf_counter()
+        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - started
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             raise SystemExit(f"{' '.join(command)} failed")
         out.seek(0)
-        report = json.loads(out.read().splitlines()[-1])
-    return report, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+        said = out.read()
+    return Run(said, usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
 
 
-def made(size: int, folder: Path) -> Path:
-    path = folder / f"transactions-{size}.parquet"
-    if not path.exists():
-        command = [sys.executable, str(HERE / "make_data.py"), str(size), str(path)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return path
+def job(data: Path, *options: str) -> Run:
+    """Run the stages one by one."""
+    return run(sys.executable, str(HERE / "jobs" / "scale_job.py"), str(data), *options)
+
+
+def command(data: Path, *options: str) -> Run:
+    """Run `clv forecast`, intervals and the file included."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = ("--observation-period-end", END, "--output", f"{folder}/forecast.parquet")
+        return run(sys.executable, "-m", "clv", "forecast", str(data), *where, *options)
+
+
+def stage_row(size: int, kind: str, found: Run) -> list[str]:
+    seconds = [found.stage(stage) for stage in STAGES]
+    return [
+        *(f"{size:,}", kind, *(f"{cpu:.2f}" for cpu in seconds)),
+        *(f"{found.cpu:.1f}", f"{found.wall:.1f}", f"{found.peak_mb:,.0f} MB"),
+    ]
+
+
+def floor_row(size: int, floor: float, found: Run) -> list[str]:
+    """How many times each stage takes what reading the three columns alone takes."""
+    read, summary, bg, gg, scored, written = (found.stage(stage) / floor for stage in STAGES[1:])
+    times = (read, summary, bg + gg, scored, written)
+    return [f"{size:,}", f"{floor:.2f}", *(f"{ratio:.1f} x" for ratio in times)]
 
 
 def main() -> None:
@@ -57,17 +96,29 @@ def main() -> None:
     parser.add_argument("--intervals", action="store_true", help="with predictive intervals")
     arguments = parser.parse_args()
     more = ("intervals=yes",) if arguments.intervals else ()
-    print(f"load {os.getloadavg()[0]:.1f} before the run, {os.cpu_count()} cores")
+    load, floors, stages, commands = os.getloadavg()[0], [], [], []
     for size in arguments.sizes:
-        data = made(size, arguments.folder)
-        floor = run(data, "floor=yes")[0]["stages"]["floor"]["cpu"]
-        print(f"\n{size:,} customers; reading the three columns: {floor:.2f} CPU s")
+        data, _ = made(size, arguments.folder)
+        floor = job(data, "floor=yes").stage("floor")
         for kind, options in KINDS.items():
-            report, cpu, peak = run(data, *options, *more)
-            stages = "  ".join(
-                f"{name} {seconds['cpu']:.2f}" for name, seconds in report["stages"].items()
-            )
-            print(f"  {kind}: {cpu:.1f} CPU s, peak {peak:,.0f} MB\n    {stages}", flush=True)
+            found = job(data, *options, *more)
+            print(f"{size:,} customers, {kind}: {found.cpu:.1f} CPU s", file=sys.stderr, flush=True)
+            stages.append(stage_row(size, kind, found))
+            if not options:
+                floors.append(floor_row(size, floor, found))
+        for options in ((), ("--memory", "1GB")):
+            found = command(data, *options)
+            words = ["clv forecast", *options]
+            took = f"{found.cpu:.1f}", f"{found.wall:.1f}", f"{found.peak_mb:,.0f} MB"
+            commands.append([f"{size:,}", f"`{' '.join(words)}`", *took])
+    print(f"Load {load:.1f} before the run, {os.cpu_count()} cores. CPU seconds:\n")
+    last = ["whole job", "its wall time", "peak"]
+    print(table(["customers", "", *STAGES, *last], stages))
+    print("\nThe command, with intervals, checks, sums and a file:\n")
+    print(table(["customers", "command", "CPU s", "wall s", "peak"], commands))
+    print("\nTimes the CPU seconds of reading the three columns and nothing else:\n")
+    above = ["read", "summarise", "both fits", "forecast", "write"]
+    print(table(["customers", "CPU s of the floor", *above], floors))
 
 
 if __name__ == "__main__":

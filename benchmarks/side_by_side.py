@@ -2,6 +2,8 @@
 
     make bench                       100,000 and 1,000,000 customers, medians of 5
     make bench SIZES="100000 --repeats 1"
+    python benchmarks/side_by_side.py 10000000 --repeats 1 --without pymc-marketing \\
+        --without "clv, intervals" --folder /var/tmp --output ten-million.md
 
 Every job is a fresh process with the machine's default settings; the contestants take turns, so a
 slow minute hits all of them. Nothing heavy is imported here: a child's peak must be its own.
@@ -56,6 +58,9 @@ class Runs:
         return statistics.median(self.stages[stage][clock])
 
 
+Jobs = dict[str, tuple[str, ...]]
+
+
 def run_once(job: tuple[str, ...], data: Path, runs: Runs) -> None:
     script, *options = job
     command = [sys.executable, "-W", "ignore", str(HERE / "jobs" / script), str(data), *options]
@@ -77,33 +82,34 @@ def run_once(job: tuple[str, ...], data: Path, runs: Runs) -> None:
     runs.answers = report["answers"]
 
 
-def measure(size: int, repeats: int, folder: Path) -> tuple[int, dict[str, Runs]]:
-    """Return the number of transactions and everybody's runs at one size."""
-    data = folder / f"transactions-{size}.parquet"
-    made = subprocess.run(
-        [sys.executable, str(HERE / "make_data.py"), str(size), str(data)],
+def made(size: int, folder: Path) -> tuple[Path, int]:
+    """Return the file of so many customers, made if it is not there, and its transactions."""
+    path = folder / f"transactions-{size}.parquet"
+    found = subprocess.run(
+        [sys.executable, str(HERE / "make_data.py"), str(size), str(path)],
         check=True,
         capture_output=True,
         text=True,
     )
-    everybody = {name: Runs() for name in JOBS}
+    return path, int(found.stdout)
+
+
+def measure(jobs: Jobs, size: int, repeats: int, folder: Path) -> tuple[int, dict[str, Runs]]:
+    """Return the number of transactions and everybody's runs at one size."""
+    data, transactions = made(size, folder)
+    everybody = {name: Runs() for name in jobs}
     for repeat in range(repeats):
-        for name, job in JOBS.items():
+        for name, job in jobs.items():
             run_once(job, data, everybody[name])
             wall = everybody[name].stages["whole job"]["wall"][-1]
             print(f"{size:>9,} customers, run {repeat + 1}: {name:<15} {wall:7.2f} s", flush=True)
-    return int(made.stdout), everybody
+    return transactions, everybody
 
 
-def warm_up(folder: Path) -> None:
+def warm_up(jobs: Jobs, folder: Path) -> None:
     """Run everybody once on a small file: compiled code and cached files are there for all."""
-    data = folder / "warm-up.parquet"
-    subprocess.run(
-        [sys.executable, str(HERE / "make_data.py"), "2000", str(data)],
-        check=True,
-        capture_output=True,
-    )
-    for name, job in JOBS.items():
+    data, _ = made(2_000, folder)
+    for name, job in jobs.items():
         run_once(job, data, Runs())
         print(f"warm-up: {name}", flush=True)
 
@@ -129,21 +135,31 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, default=[100_000, 1_000_000])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=list(JOBS)[1:], help="leave somebody out"
+    )
+    parser.add_argument("--folder", type=Path, help="where files of transactions are kept")
     arguments = parser.parse_args()
+    jobs = {name: job for name, job in JOBS.items() if name not in arguments.without}
 
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        warm_up(Path(folder))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.folder or Path(scratch)
+        warm_up(jobs, Path(scratch))
         measured = {
-            size: measure(size, arguments.repeats, Path(folder)) for size in arguments.sizes
+            size: measure(jobs, size, arguments.repeats, folder) for size in arguments.sizes
         }
     about = {
         "machine": machine(),
         "load": f"{load:.1f} before the run",
-        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "versions": ", ".join(
+            f"{name} {version(name)}" for name in PACKAGES if name not in arguments.without
+        ),
         "repeats": str(arguments.repeats),
     }
-    arguments.output.write_text(page(measured, about))
+    text = page(measured, about)
+    arguments.output.write_text(text)
+    print(text)
     print(f"written: {arguments.output}")
 
 
