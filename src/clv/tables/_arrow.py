@@ -30,13 +30,21 @@ def take(series: nw.Series[Any], rows: npt.NDArray[np.int64]) -> nw.Series[Any]:
     """The elements of a column at these positions, in this order."""
     if not series.implementation.is_pyarrow():
         return series[rows]
+    taken = nw.to_native(series).take(to_arrow(np.asarray(rows, dtype=np.int64)))
+    return nw.from_native(taken, series_only=True)
+
+
+def to_arrow(values: npt.NDArray[Any], is_missing: npt.NDArray[np.bool_] | None = None) -> Any:
+    """Numbers or days (n,) as an Arrow array, null where they are said to be missing."""
     import pyarrow as pa
 
-    places = pa.Array.from_buffers(
-        pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))]
-    )
-    taken = nw.to_native(series).take(places)
-    return nw.from_native(taken, series_only=True)
+    known = None
+    if is_missing is not None and is_missing.any():
+        known = pa.py_buffer(np.packbits(~is_missing, bitorder="little"))
+    is_day = values.dtype.kind == "M"
+    plain = values.astype(np.int64).astype(np.int32) if is_day else np.ascontiguousarray(values)
+    kind = pa.date32() if is_day else pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [known, pa.py_buffer(plain)])
 
 
 def dictionary(

@@ -15,9 +15,10 @@ import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 
+from clv.tables._arrow import to_arrow
 from clv.tables._days import blocks_of, lines_until
 from clv.tables._memory import MOST_FILES, Budget
-from clv.tables._rows import table_of, to_arrow, to_numpy
+from clv.tables._rows import table_of, to_numpy
 from clv.tables._stored import Scratch, StoredRows
 from clv.tables._streams import batches
 from clv.tables._summary import Account, Some, together

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.errors import DataError, MissingColumnError
+from clv.tables._arrow import to_arrow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -284,6 +285,12 @@ def _arrow_array(values: Column) -> Any:
 
     if isinstance(values, nw.Series):
         return values.to_arrow()
+    if values.dtype.kind in "iu":
+        return to_arrow(values)
+    if values.dtype.kind == "f":
+        return to_arrow(values, np.isnan(values))
+    if values.dtype == np.dtype("datetime64[D]"):
+        return to_arrow(values, np.isnat(values))
     plain = values.astype(object) if values.dtype.kind == "U" else values
     return pa.array(plain, from_pandas=True)
 

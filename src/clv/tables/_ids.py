@@ -8,8 +8,7 @@ import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 
-from clv.tables._arrow import as_numpy, dictionary, take
-from clv.tables._rows import to_arrow
+from clv.tables._arrow import as_numpy, dictionary, take, to_arrow
 
 Numbers = npt.NDArray[np.signedinteger[Any]]
 

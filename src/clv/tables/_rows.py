@@ -14,6 +14,7 @@ import narwhals as nw
 import numpy as np
 
 from clv.numerics.compress import Weighted
+from clv.tables._arrow import to_arrow
 from clv.tables._frame import AnyArray, Column
 
 if TYPE_CHECKING:
@@ -121,18 +122,9 @@ def table_of(columns: Mapping[str, Any]) -> pa.Table:
     """An Arrow table of columns; nan stays nan."""
     import pyarrow as pa
 
-    return pa.table({name: to_arrow(values) for name, values in columns.items()})
-
-
-def to_arrow(values: Any) -> Any:
-    """An array of numbers or days, or a series, as Arrow holds it."""
-    import pyarrow as pa
-
-    if isinstance(values, nw.Series):
-        return values.to_arrow()
-    if values.dtype.kind == "M":
-        return to_arrow(values.astype(np.int64).astype(np.int32)).cast(pa.date32())
-    kind = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(
-        kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.table(
+        {
+            name: values.to_arrow() if isinstance(values, nw.Series) else to_arrow(values)
+            for name, values in columns.items()
+        }
     )

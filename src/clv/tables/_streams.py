@@ -9,8 +9,8 @@ import narwhals as nw
 import numpy as np
 
 from clv.errors import DataError
+from clv.tables._arrow import to_arrow
 from clv.tables._frame import collect
-from clv.tables._rows import to_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
