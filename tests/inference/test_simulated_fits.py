@@ -303,24 +303,22 @@ RECORDED = {
     "shifted_beta_geo": (500, 37),
     "bg_cnbd_k": (500, 216),
     "mbg_cnbd_k": (500, 209),
+    "bg_bb": (500, 75),
+    "beta_discrete_weibull": (500, 119),
 }
+
+#: Random starts of the other optimiser, where 20 take too long.
+STARTS = {"bg_bb": 4, "beta_discrete_weibull": 4}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
 def test_all_data_sets(name: str) -> None:
     count, at_limits = RECORDED[name]
-    ends = survey(name, range(count))
+    ends = survey(name, range(count), STARTS.get(name, 20))
     assert sum(ends.values()) == count
     # some sit so near a limit that another processor's rounding may decide
     assert abs(count - ends["maximum"] - at_limits) <= 5, ends
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["bg_bb", "beta_discrete_weibull"])
-def test_five_hundred_data_sets(name: str) -> None:
-    """The same, with fewer starts of the other optimiser: these take longer."""
-    assert sum(survey(name, range(500), starts=4).values()) == 500
 
 
 # --- many customers --------------------------------------------------------------------------
