@@ -47,7 +47,7 @@ def check_time_unit(name: str) -> TimeUnit:
     return cast(TimeUnit, unit)
 
 
-def parse_horizon(horizon: float | str, time_unit: TimeUnit) -> float:
+def parse_horizon(horizon: float | str, time_unit: TimeUnit, name: str = "horizon") -> float:
     """Turn a horizon into a number of `time_unit`.
 
     Parameters
@@ -56,6 +56,8 @@ def parse_horizon(horizon: float | str, time_unit: TimeUnit) -> float:
         A number, taken to be in `time_unit`, or a text such as "52 weeks" or "1 year".
     time_unit
         The unit of the result.
+    name
+        What messages call it.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def parse_horizon(horizon: float | str, time_unit: TimeUnit) -> float:
         match = _LENGTH.fullmatch(horizon)
         if match is None:
             raise DataError(
-                f"horizon {horizon!r} cannot be read; write a number of {time_unit}s, "
+                f"{name} {horizon!r} cannot be read; write a number of {time_unit}s, "
                 "or a text such as '52 weeks' or '365 days'"
             )
         unit = check_time_unit(match[2])
@@ -81,7 +83,7 @@ def parse_horizon(horizon: float | str, time_unit: TimeUnit) -> float:
     else:
         value = float(horizon)
     if not (math.isfinite(value) and value > 0):
-        raise DataError(f"horizon must be a positive, finite length of time, not {horizon!r}")
+        raise DataError(f"{name} must be a positive, finite length of time, not {horizon!r}")
     return value
 
 

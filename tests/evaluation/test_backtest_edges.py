@@ -221,7 +221,9 @@ def test_nothing_to_be_foreseen() -> None:
         ({"models": []}, "no purchase model to try"),
         ({"models": ["bg_nbd", "bg_nbd"]}, "more than once"),
         ({"spend": ["bg_nbd"]}, "no spend model"),
-        ({"window": "-3 weeks"}, "window|horizon"),
+        ({"window": "-3 weeks"}, "window '-3 weeks' cannot be read"),
+        ({"step": "soon"}, "step 'soon' cannot be read"),
+        ({"cuts": 2.5}, "cuts must be a whole number, or a list of days, not 2.5"),
     ],
 )
 def test_arguments_that_make_no_sense(given: dict[str, Any], message: str) -> None:
@@ -238,6 +240,24 @@ def test_a_window_learns_from_newcomers_only() -> None:
     assert cut.fitted("bg_nbd").n_customers == new.sum() < len(cut.table)
     assert len(cut.predictions("purchases")["bg_nbd"]) == len(cut.table)
     assert any("280 days" in note for note in tried.notes)
+
+
+def test_a_verdict_is_chosen_by_what_was_over_when_its_period_began() -> None:
+    """A cut whose horizon reaches into the judged period has seen a part of it."""
+    days = {"over": ["2023-01-01", "2023-04-01"], "overlaps": ["2023-03-01", "2023-04-01"]}
+    transactions = read(shop())
+    said = {
+        name: clv.backtest(transactions, ["bg_nbd"], horizon="12 weeks", cuts=cuts, **QUICK)
+        .verdict()
+        .sentences[0]
+        .text
+        for name, cuts in days.items()
+    }
+    assert "may look better" not in said["over"]
+    assert "whose period overlaps with this one, so it may look better" in said["overlaps"]
+    both = ["2023-01-01", "2023-03-01", "2023-04-01"]
+    tried = clv.backtest(transactions, ["bg_nbd"], horizon="12 weeks", cuts=both, **QUICK)
+    assert "(CRPS) at the earlier cut," in tried.verdict().sentences[0].text
 
 
 def test_nothing_is_said_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

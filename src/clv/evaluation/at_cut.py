@@ -24,6 +24,7 @@ from clv.evaluation.origins import Known, newcomers
 from clv.evaluation.resampling import Base
 from clv.evaluation.value_distribution import value_distribution
 from clv.fitted import Fitted, FittedPurchases, FittedSpend
+from clv.tables._frame import counted
 from clv.tables.rfm import RFM
 from clv.tables.transactions import Transactions
 
@@ -112,7 +113,8 @@ def _history(known: Known) -> list[Foreseen]:
 def _fit(candidate: Candidate, rfm: RFM, settings: Settings, **more: Any) -> Fitted | str:
     """The fit, or why there is none."""
     if not len(rfm):
-        return f"nobody first bought within the {settings.window:,} days before the cut"
+        length = counted(settings.window or 0, "day", "days")
+        return f"nobody first bought within the last {length} up to the cut"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BoundaryWarning)  # the row tells it

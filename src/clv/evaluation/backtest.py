@@ -366,8 +366,8 @@ class Backtest:
         Parameters
         ----------
         method
-            A model of value. By default the one that foresaw value best at the earlier cuts, so
-            that it is judged by what did not choose it.
+            A model of value. By default the one that foresaw value best at the earlier cuts whose
+            horizon had ended, so that it is judged by what did not choose it.
         cut
             At which it is judged; by default the last.
         top

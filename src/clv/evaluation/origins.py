@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ def whole_days(length: Any, time_unit: TimeUnit, what: str) -> int:
     DataError
         If it is shorter than a day, or no length.
     """
-    days = round(parse_horizon(length, time_unit) * DAYS_PER_UNIT[time_unit])
+    days = round(parse_horizon(length, time_unit, what) * DAYS_PER_UNIT[time_unit])
     if days < 1:
         raise DataError(f"{what} must be a day at least, not {length!r}")
     return days
@@ -99,6 +99,8 @@ def plan(
 
 
 def _given(cuts: Any, first: date, horizon: int, calendar: str) -> list[Origin]:
+    if not isinstance(cuts, str | date | Iterable):
+        raise DataError(f"cuts must be a whole number, or a list of days, not {cuts!r}")
     entries = [cuts] if isinstance(cuts, str | date) else list(cuts)
     days = sorted(parse_day(entry, "cuts", calendar) for entry in entries)
     if not days:

@@ -148,10 +148,16 @@ def _chosen(
 ) -> tuple[str, str]:
     if method is not None:
         return method, "as asked for"
-    found = tried.best("value", cuts=earlier) if earlier else None
+    ended = [c for c in earlier if c.end <= where.cut]
+    used = ended or earlier
+    found = tried.best("value", cuts=used) if used else None
     if found is not None and found in where.predictions("value"):
-        many = "the earlier cut" if len(earlier) == 1 else f"the {len(earlier)} earlier cuts"
-        return found, f"which foresaw value best (CRPS) at {many}"
+        many = "the earlier cut" if len(used) == 1 else f"the {len(used)} earlier cuts"
+        said = f"which foresaw value best (CRPS) at {many}"
+        if ended:
+            return found, said
+        shared = "whose period overlaps" if len(used) == 1 else "whose periods overlap"
+        return found, f"{said}, {shared} with this one, so it may look better than it is"
     found = tried.best("value", cuts=[where])
     if found is None:
         raise DataError(f"no model foresaw value at {where.cut}; see Backtest.fits for why")
