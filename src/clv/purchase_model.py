@@ -93,7 +93,7 @@ class PurchaseModel(Model):
             (docs/groups.md).
         sampling
             How Markov chains are run: ``sampler`` ("nutpie" or "pymc"), ``chains`` (4), ``tune``
-            and ``samples`` per chain (400, 1,000), ``cores``, ``target_accept`` (.8),
+            and ``samples`` per chain (200, 1,000), ``cores``, ``target_accept`` (.75),
             ``progress`` (None: a bar in a terminal or notebook). See `clv.inference.plan.Sampling`.
 
         Returns

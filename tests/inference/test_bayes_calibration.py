@@ -92,18 +92,11 @@ def test_a_posterior_that_is_too_narrow_is_noticed() -> None:
     assert uniformity((draws < truth).sum(axis=1)[:, None])[0] < 1e-6
 
 
-@pytest.mark.slow
-def test_the_textbook_model_has_the_same_posterior(cdnow) -> None:
-    """Fader, Hardie & Lee (2005), eq. 6, typed in anew in PyTensor on all 2,357 rows."""
-    import arviz
+def textbook(cdnow, draws: int):
+    """Fader, Hardie & Lee (2005), eq. 6, typed in anew in PyTensor on all 2,357 rows, by NUTS."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    rates = {"r": Prior("Gamma", alpha=2, beta=4), "alpha": Prior("Gamma", alpha=2, beta=0.3)}
-    coins = {"a": Prior("Gamma", alpha=2, beta=2), "b": Prior("Gamma", alpha=2, beta=0.7)}
-    fitted = clv.BetaGeoModel().fit(
-        cdnow, method="mcmc", seed=1, samples=3_000, priors=rates | coins
-    )
     x, t_x, T = (cdnow.array(name) for name in ("frequency", "recency", "T"))
     with warnings.catch_warnings(), pm.Model():
         warnings.simplefilter("ignore")
@@ -115,19 +108,34 @@ def test_the_textbook_model_has_the_same_posterior(cdnow) -> None:
         fourth = pt.log(a) - pt.log(b + np.maximum(x, 1) - 1) - (r + x) * pt.log(alpha + t_x)
         both = pt.switch(x > 0, pt.logaddexp(third, fourth), third)
         pm.Potential("likelihood", pt.sum(first + second + both))
-        trace = pm.sample(
-            4_000,
+        return pm.sample(
+            draws,
             tune=1_000,
             chains=4,
             random_seed=2,
             progressbar=False,
             compute_convergence_checks=False,
-            target_accept=0.9,
-        )
+            nuts_sampler="pymc",
+        )["posterior"]
+
+
+@pytest.mark.slow
+def test_the_textbook_model_has_the_same_posterior(cdnow) -> None:
+    """Medians within .1 posterior standard deviation, both with 5,000 effective draws."""
+    import arviz
+
+    priors = {
+        "r": Prior("Gamma", alpha=2, beta=4),
+        "alpha": Prior("Gamma", alpha=2, beta=0.3),
+        "a": Prior("Gamma", alpha=2, beta=2),
+        "b": Prior("Gamma", alpha=2, beta=0.7),
+    }
+    ours = clv.BetaGeoModel().fit(cdnow, method="mcmc", seed=1, samples=2_000, priors=priors)
+    assert not ours.posterior.problems()
+    theirs = textbook(cdnow, draws=4_000)
     for j, name in enumerate(bg_nbd.PARAMETERS):
-        theirs = trace["posterior"][name].values
-        assert float(arviz.ess(theirs)) > 3_000
-        assert fitted.posterior.diagnostics.bulk_ess[j] > 5_000
-        assert np.median(theirs) == pytest.approx(
-            np.median(fitted.posterior.points[:, j]), abs=0.1 * np.std(theirs)
-        )
+        drawn = theirs[name].values
+        assert ours.posterior.diagnostics.bulk_ess[j] >= 5_000
+        assert float(arviz.ess(drawn, method="bulk")) >= 5_000
+        apart = np.median(ours.posterior.points[:, j]) - np.median(drawn)
+        assert abs(apart) < 0.1 * np.std(drawn), name

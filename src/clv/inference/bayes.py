@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clv.inference.bending import bent
 from clv.inference.condensed import condense
 from clv.inference.coordinates import Coordinates, coordinates_of
 from clv.inference.covariates import CovariateFit, design_notes, design_of
@@ -95,10 +96,11 @@ def explore(
         posterior = Posterior("map", samples=_chain(target, points), **shared)
         return _estimate_at_mode(target, mode, posterior), posterior
     if plan.method == "laplace":
-        sample = importance_sample(quick, mode, draws=plan.draws, rng=rng)
+        density, at = bent(quick, mode)
+        sample = importance_sample(density, at, draws=plan.draws, rng=rng)
         posterior = Posterior(
             "laplace",
-            samples=_chain(target, sample.points),
+            samples=_chain(target, density.straight(sample.points)),
             k_hat=sample.k_hat,
             effective=sample.effective,
             sampler="importance sampling from a Student-t(5) around the mode",

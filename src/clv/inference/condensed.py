@@ -24,6 +24,9 @@ import numpy as np
 from clv.inference.target import Likelihood
 from clv.numerics.backend import Array
 
+#: Fewer rows than this are quick enough as they are, for a family with quick sums.
+FEWEST = 2_000
+
 #: Groups with fewer rows are left alone.
 FEWEST_ROWS = 60
 
@@ -50,11 +53,13 @@ def condense(likelihood: Likelihood, points: Array) -> Likelihood:
     Returns
     -------
     Likelihood
-        On fewer rows; the one given if it has covariates or too little is saved.
+        On fewer rows; the one given if these are few, it has covariates, or too little is saved.
     """
     names = type(likelihood.history)._fields
     smooth = _smooth(names)
     if smooth is None or likelihood.design is not None:
+        return likelihood
+    if len(likelihood) < FEWEST and hasattr(likelihood.family, "log_likelihood_values"):
         return likelihood
     history, weights = likelihood.history, likelihood.weights
     kept: list[Array] = []

@@ -73,6 +73,21 @@ class Coordinates:
         """By name."""
         return {stated.name: stated.prior for stated in self.stated}
 
+    @property
+    def deviations(self) -> tuple[int, ...]:
+        """Coordinates of standard deviations: a shape is a power -2 of them."""
+        of_logs = [j for j, (_, kind) in enumerate(self.features) if kind == LOG]
+        return tuple(
+            self.features[j][0]
+            for j in of_logs
+            if (self.matrix[:, j] == -2.0).any() and self._positive(self.features[j][0])
+        )
+
+    def _positive(self, i: int) -> bool:
+        """Whether a coordinate is the log of any positive number."""
+        prior = self.stated[i].prior
+        return prior.lower == 0.0 and prior.upper == np.inf
+
     def log_prior(self, z: Array) -> tuple[Any, Array, Array]:
         """Log-density of the coordinates, its gradient and its curvature, all along the first axis.
 

@@ -39,10 +39,10 @@ class Chains(NamedTuple):
 
     sampler: str | None = None  #: "nutpie" or "pymc"; None: nutpie where it is installed
     chains: int = 4
-    tune: int = 400  #: draws of each chain that are thrown away
+    tune: int | None = None  #: draws of each chain thrown away; None: 200, and 400 with groups
     samples: int = 1_000  #: draws of each chain that are kept
     cores: int | None = None  #: chains at a time; None: as many as there are cores
-    target_accept: float | None = None  #: None: .8, and .9 with groups
+    target_accept: float | None = None  #: None: .75, and .9 with groups
     progress: bool | None = None  #: None: a bar in a terminal or a notebook, none in a pipe
 
 
@@ -92,8 +92,12 @@ class Plan(NamedTuple):
                 f"groups={groups!r} needs Markov chains: use method='mcmc', not {method!r}"
             )
         chains = Chains(**sampling)
-        if chains.target_accept is None:
-            chains = chains._replace(target_accept=0.8 if groups is None else 0.9)
+        # near a normal, which posteriors of a whole base are, chains may go in long steps
+        tune, accept = (200, 0.75) if groups is None else (400, 0.9)
+        chains = chains._replace(
+            tune=tune if chains.tune is None else chains.tune,
+            target_accept=accept if chains.target_accept is None else chains.target_accept,
+        )
         for name in ("chains", "tune", "samples"):
             value, least = getattr(chains, name), 0 if name == "tune" else 1
             if value != int(value) or value < least:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clv.errors import DataError, FitError
-from clv.inference.laplace import Mode
+from clv.inference.bending import bent
+from clv.inference.laplace import Mode, available_cores
 from clv.inference.plan import Chains
 from clv.inference.target import Density, Target
 from clv.numerics.backend import Array
@@ -65,7 +65,9 @@ def sample(target: Density, mode: Mode, *, seed: int, how: Chains) -> Drawn:
     """
     name = choose_sampler(how.sampler)
     if name == "nutpie":
-        return _by_nutpie(target, mode, seed, how)
+        density, at = bent(target, mode)
+        found = _by_nutpie(density, at, seed, how)
+        return found._replace(points=density.straight(found.points))
     if not isinstance(target, Target):
         raise FitError("PyMC samples models that it knows as a graph; use sampler='nutpie'")
     from clv.inference.mcmc.graph import sample_graph
@@ -103,8 +105,7 @@ def cores_of(how: Chains) -> int:
     """How many chains run at a time: as many as there are cores for this process."""
     if how.cores is not None:
         return how.cores
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(how.chains, available or 1))
+    return max(1, min(how.chains, available_cores()))
 
 
 def shows_progress(wanted: bool | None) -> bool:
