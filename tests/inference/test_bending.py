@@ -8,7 +8,7 @@ import pytest
 import clv
 from clv import Prior
 from clv.families import bg_nbd
-from clv.inference.bending import C, Bent, bent
+from clv.inference.bending import Bent, C, bent
 from clv.inference.coordinates import coordinates_of
 from clv.inference.laplace import find_mode
 from clv.inference.target import Likelihood, Target
@@ -22,9 +22,7 @@ def target() -> Target:
     T = rng.uniform(20, 40, 60)
     x = rng.poisson(2.0, 60).astype(float)
     history = PurchaseHistory(x, np.where(x > 0, 0.8 * T, 0.0), T)
-    return Target(
-        Likelihood(bg_nbd, history, np.ones(60)), coordinates_of(bg_nbd, {"time": 30.0})
-    )
+    return Target(Likelihood(bg_nbd, history, np.ones(60)), coordinates_of(bg_nbd, {"time": 30.0}))
 
 
 def test_variances_are_straight_where_large_and_logs_where_small() -> None:

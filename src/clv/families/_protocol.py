@@ -13,7 +13,8 @@ Conventions
 * Optional members are found with `getattr`; what is absent is derived from the rest:
   ``log_likelihood_derivatives`` with ``sufficient_statistics`` for a quick fit,
   ``log_likelihood_gradient`` and ``log_likelihood_values`` with ``tables`` (by default the
-  statistics) for posteriors, which need no curvature, ``QUANTITIES``, what priors are stated on,
+  statistics) for posteriors, which need no curvature, ``log_likelihood_gradients`` with
+  ``group_tables`` for those of groups, ``QUANTITIES``, what priors are stated on,
   ``row_derivatives`` for a quick fit with covariates, ``remarks``, ``alive_at``,
   ``expected_purchases_ever``, ``COVARIATES``, without which a model takes none,
   ``HISTORY``, if the likelihood looks at more than a `PurchaseHistory`, and

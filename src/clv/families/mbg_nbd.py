@@ -27,6 +27,7 @@ from clv.families._beta_geometric import (
     survival,
     time_scale,
 )
+from clv.families._beta_geometric_groups import group_tables, log_likelihood_gradients
 from clv.families._beta_geometric_sums import log_likelihood_gradient, log_likelihood_values
 from clv.families._protocol import Parameter
 from clv.families._quantities import DROPOUT, PURCHASES
@@ -87,9 +88,11 @@ __all__ = [
     "boundary",
     "expected_purchases",
     "expected_purchases_ever",
+    "group_tables",
     "log_likelihood",
     "log_likelihood_derivatives",
     "log_likelihood_gradient",
+    "log_likelihood_gradients",
     "log_likelihood_values",
     "new_customer",
     "next_purchase_quantile",

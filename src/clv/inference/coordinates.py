@@ -111,12 +111,16 @@ class Coordinates:
         return self.matrix @ np.array([f.value for f in features]), features
 
     def gradient(self, features: Sequence[Terms], slope: Array) -> Array:
-        """The chain rule: from a slope (K,) in logs of estimates to one in coordinates."""
-        total = np.zeros(len(self.stated))
-        for (i, _), feature, along in zip(
-            self.features, features, (slope @ self.matrix).tolist(), strict=True
+        """The chain rule: from a slope (K,) in logs of estimates to one in coordinates.
+
+        With a slope (K, n) for n points, of the features at these.
+        """
+        total = np.zeros((len(self.stated), *slope.shape[1:]))
+        along = self.matrix.T @ slope
+        for (i, _), feature, one in zip(
+            self.features, features, along.tolist() if slope.ndim == 1 else along, strict=True
         ):
-            total[i] += along * feature.slope
+            total[i] += one * feature.slope
         return total
 
     def hessian(self, features: Sequence[Terms], slope: Array, curvature: Array) -> Array:

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -91,14 +92,12 @@ class Pooled:
         total = float(value) + float(sum(t.value for t in terms))
         away = np.where(self.centred, (at.own - at.middle[:k]) / at.spread, at.own)
         total -= float(0.5 * np.sum(away**2) + np.sum(self.centred * np.log(at.spread)))
-        slopes = np.empty((len(self.parts), c))
-        for g, part in enumerate(self.parts):
-            logs, features = self.coordinates.log_estimates(at.places[g])
-            if not np.abs(logs).max() < LARGEST:
-                return -np.inf, np.zeros_like(z)
-            found, slope = part.gradient(logs)
-            total += float(found)
-            slopes[g] = self.coordinates.gradient(features, slope)
+        logs, features = self.coordinates.log_estimates(at.places.T)
+        if not np.abs(logs).max() < LARGEST:
+            return -np.inf, np.zeros_like(z)
+        found, slope = self._gradients(logs)
+        total += float(found.sum())
+        slopes = self.coordinates.gradient(features, slope).T
         along = slopes[:, :k]
         own_slope = np.where(self.centred, along - away / at.spread, along * at.spread - at.own)
         to_middle = np.where(self.centred, away / at.spread, along)
@@ -113,6 +112,29 @@ class Pooled:
         gradient[:k] += to_middle.sum(axis=0)
         gradient[k:c] += slopes[:, k:].sum(axis=0)
         return total, gradient
+
+    def _gradients(self, logs: Array) -> tuple[Array, Array]:
+        """Log-likelihoods (G,) of the groups and their gradients (C, G), at logs (C, G)."""
+        if self._tables is None:
+            found = [part.gradient(logs[:, g]) for g, part in enumerate(self.parts)]
+            return np.array([v for v, _ in found]), np.array([s for _, s in found]).T
+        parameters = np.exp(logs)
+        values, slopes = self._family.log_likelihood_gradients(parameters, self._tables)
+        return values, slopes * parameters
+
+    @property
+    def _family(self) -> Any:
+        return self.parts[0].family
+
+    @cached_property
+    def _tables(self) -> Any:
+        """What a family that can do all groups at once looks at; None: one after another."""
+        if self.parts[0].design is not None or not hasattr(self._family, "group_tables"):
+            return None
+        statistics = [
+            self._family.sufficient_statistics(part.history, part.weights) for part in self.parts
+        ]
+        return self._family.group_tables(statistics)
 
     def objective(self, z: Array) -> tuple[float, Array, Array]:
         """The negative value and gradient; in place of the Hessian that of fixed spreads."""

@@ -33,10 +33,10 @@ class Density(Protocol):
     def size(self) -> int:
         """K."""
 
-    def __call__(self, z: Array) -> tuple[float, Array]:
+    def __call__(self, z: Array, /) -> tuple[float, Array]:
         """Value and gradient (K,) at z (K,); -inf where the density vanishes."""
 
-    def objective(self, z: Array) -> tuple[float, Array, Array]:
+    def objective(self, z: Array, /) -> tuple[float, Array, Array]:
         """The negative value, its gradient (K,) and its Hessian (K, K)."""
 
     def values(self, points: Array) -> Array:
