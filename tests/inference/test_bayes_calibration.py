@@ -47,7 +47,7 @@ def ranks(family, priors, simulate, method: str, data_sets: int = DATA_SETS) -> 
         truth = coordinates.estimates_at(z)
         history, weights = simulate(family.Parameters(*truth), rng)
         plan = Plan.of(method, 2_000, number, priors, options)
-        _, posterior = explore(Likelihood(family, history, weights), {}, plan)
+        _, posterior, _ = explore(Likelihood(family, history, weights), {}, plan)
         found.append((posterior.thinned(DRAWS) < truth).sum(axis=0))
     return np.array(found)
 

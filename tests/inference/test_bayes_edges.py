@@ -17,15 +17,39 @@ from clv import Prior
 from clv.errors import ConvergenceError, ConvergenceWarning
 
 
-def test_priors_that_contradict_the_data_give_way_or_hold(cdnow) -> None:
-    """A mean interval of 3,000 weeks: the data are pulled, the fit stays sound and says so."""
+@pytest.mark.parametrize("method", ["laplace", "map"])
+def test_priors_that_contradict_the_data_are_named(cdnow, method) -> None:
+    """A mean interval of 1,600 to 5,400 weeks; by the data alone it is 18, give or take 1."""
     slow = {"purchase_interval": Prior("LogNormal", mu=8.0, sigma=0.3)}
-    fitted = clv.BetaGeoModel().fit(cdnow, method="laplace", priors=slow)
-    free = clv.BetaGeoModel().fit(cdnow, method="laplace")
-    interval, usual = (f.parameters["alpha"] / f.parameters["r"] for f in (fitted, free))
-    assert 1.1 * usual < interval < 3_000
-    assert fitted.convergence.converged
+    fitted = clv.BetaGeoModel().fit(cdnow, method=method, priors=slow)
+    free = clv.BetaGeoModel().fit(cdnow, method=method)
+    z, usual = (np.log(f.draws[:, 1] / f.draws[:, 0]) for f in (fitted, free))
+    # two normals: precisions add up, and the mean is where they pull equally
+    precision = 1 / usual.var()
+    middle = (8.0 / 0.3**2 + usual.mean() * precision) / (1 / 0.3**2 + precision)
+    assert usual.mean() + 2 * usual.std() < z.mean()
+    assert z.mean() == pytest.approx(middle, abs=0.15)
+    said = [note for note in fitted.notes if "contradict the prior of purchase_interval" in note]
+    assert len(said) == 1
+    assert "it expects 1.67e+03 to 5.35e+03" in said[0]
+    assert said[0] in repr(fitted)
     assert np.isfinite(fitted.expected_purchases(cdnow, 39)).all()
+    assert not any("contradict" in note for note in free.notes)
+
+
+def test_a_prior_that_wins_against_the_data_is_named_too(cdnow) -> None:
+    """So narrow that nothing moves it: the posterior alone does not look odd."""
+    held = {"dropout_share": Prior("Beta", alpha=9_000, beta=1_000)}
+    fitted = clv.BetaGeoModel().fit(cdnow, method="laplace", priors=held)
+    share = fitted.draws[:, 2] / (fitted.draws[:, 2] + fitted.draws[:, 3])
+    assert share.mean() == pytest.approx(0.86, abs=0.01)  # .25 by the data alone
+    assert any("contradict the prior of dropout_share" in note for note in fitted.notes)
+
+
+def test_a_narrow_prior_that_agrees_is_not_named(cdnow) -> None:
+    agreed = {"purchase_interval": Prior("LogNormal", mu=np.log(18.0), sigma=0.05)}
+    fitted = clv.BetaGeoModel().fit(cdnow, method="laplace", priors=agreed)
+    assert not any("contradict" in note for note in fitted.notes)
 
 
 def test_priors_that_leave_open_what_data_leave_open_are_refused() -> None:

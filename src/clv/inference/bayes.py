@@ -10,6 +10,7 @@ import numpy as np
 
 from clv.inference.bending import bent
 from clv.inference.condensed import condense
+from clv.inference.conflict import contradictions
 from clv.inference.coordinates import Coordinates, coordinates_of
 from clv.inference.covariates import CovariateFit, design_notes, design_of
 from clv.inference.design import Column
@@ -69,14 +70,17 @@ def fit_posterior(
         design, matrix = design_of(family, columns or {}, groups, weights)
         likelihood = Likelihood(family, history, weights, design, matrix)
         notes = design_notes(design)
-    estimate, posterior = explore(likelihood, scales, plan)
-    return CovariateFit(likelihood.design, estimate, notes, posterior=posterior)
+    estimate, posterior, contradicted = explore(likelihood, scales, plan)
+    return CovariateFit(likelihood.design, estimate, (*contradicted, *notes), posterior=posterior)
 
 
 def explore(
     likelihood: Likelihood, scales: Mapping[str, float], plan: Plan
-) -> tuple[Estimate, Posterior]:
-    """The posterior of a likelihood under the priors of a plan, and what to report of it."""
+) -> tuple[Estimate, Posterior, tuple[str, ...]]:
+    """The posterior of a likelihood under the priors of a plan, and what to report of it.
+
+    That is medians or the mode, and a sentence for each prior that the data contradict.
+    """
     design = likelihood.design
     labels = () if design is None else tuple(c.label for c in design.coefficients)
     coordinates = coordinates_of(likelihood.family, scales, plan.priors, labels)
@@ -94,19 +98,24 @@ def explore(
     if plan.method == "map":
         points = normal_draws(mode, plan.draws, rng)
         posterior = Posterior("map", samples=_chain(target, points), **shared)
-        return _estimate_at_mode(target, mode, posterior), posterior
+        return (
+            _estimate_at_mode(target, mode, posterior),
+            posterior,
+            contradictions(coordinates, points),
+        )
     if plan.method == "laplace":
         density, at = bent(quick, mode)
         sample = importance_sample(density, at, draws=plan.draws, rng=rng)
+        points = density.straight(sample.points)
         posterior = Posterior(
             "laplace",
-            samples=_chain(target, density.straight(sample.points)),
+            samples=_chain(target, points),
             k_hat=sample.k_hat,
             effective=sample.effective,
             sampler="importance sampling from a Student-t(5) around the mode",
             **shared,
         )
-        return estimate_of(posterior, mode), posterior
+        return estimate_of(posterior, mode), posterior, contradictions(coordinates, points)
     from clv.inference import mcmc
 
     drawn = mcmc.sample(quick, mode, seed=plan.seed, how=plan.chains)
@@ -120,7 +129,8 @@ def explore(
         diagnostics=mcmc.diagnose(coordinates.estimates, samples, drawn.statistics),
         **shared,
     )
-    return estimate_of(posterior, mode), posterior
+    points = drawn.points.reshape(-1, target.size)
+    return estimate_of(posterior, mode), posterior, contradictions(coordinates, points)
 
 
 def lighter(target: Target, mode: Mode) -> Target:
