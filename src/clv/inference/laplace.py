@@ -8,9 +8,7 @@ measured: by k-hat (`clv.numerics.pareto_smoothing`) and by the effective number
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -22,6 +20,7 @@ from clv.inference.target import Density, Target
 from clv.numerics.backend import Array
 from clv.numerics.optimize import Minimum, minimize
 from clv.numerics.pareto_smoothing import UNRELIABLE, pareto_smooth
+from clv.numerics.threads import in_order
 
 #: Degrees of freedom of the proposal: with 10, tails were too light for CDNOW.
 PROPOSAL_DEGREES = 5.0
@@ -29,7 +28,7 @@ PROPOSAL_DEGREES = 5.0
 #: Draws of the proposal.
 PROPOSALS = 4_000
 
-#: Parts of them that are worked on at the same time.
+#: Parts of them, worked on by several threads.
 PIECES = 8
 
 #: Effective draws below which an importance sample is called too small.
@@ -126,23 +125,6 @@ def normal_draws(mode: Mode, draws: int, rng: np.random.Generator) -> Array:
     return np.asarray(mode.point + rng.standard_normal((draws, len(mode.point))) @ mode.root.T)
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _in_threads(target: Density, points: Array) -> Array:
-    """Values at points (n, K), on all cores: NumPy lets go of the interpreter while it works.
-
-    Pieces do not depend on how many cores there are, and so neither do the last digits.
-    """
-    pieces = np.array_split(points, PIECES)
-    with ThreadPoolExecutor(min(PIECES, available_cores())) as pool:
-        return np.concatenate(list(pool.map(target.values, pieces)))
-
-
 def importance_sample(
     target: Density,
     mode: Mode,
@@ -174,7 +156,8 @@ def importance_sample(
     log_proposal = (
         -0.5 * (PROPOSAL_DEGREES + k) * np.log1p(np.sum(standard**2, axis=1) / PROPOSAL_DEGREES)
     )
-    log_weights, k_hat = pareto_smooth(_in_threads(target, points) - log_proposal)
+    values = np.concatenate(list(in_order(target.values, np.array_split(points, PIECES))))
+    log_weights, k_hat = pareto_smooth(values - log_proposal)
     weights = np.exp(log_weights)
     # systematic resampling: each draw is used as often as its weight says, give or take one
     places = (np.arange(draws) + rng.uniform()) / draws

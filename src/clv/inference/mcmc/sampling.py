@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,7 @@ import numpy as np
 
 from clv.errors import DataError, FitError
 from clv.inference.bending import bent
-from clv.inference.laplace import Mode, available_cores
+from clv.inference.laplace import Mode
 from clv.inference.plan import Chains
 from clv.inference.target import Density, Target
 from clv.numerics.backend import Array
@@ -105,7 +106,8 @@ def cores_of(how: Chains) -> int:
     """How many chains run at a time: as many as there are cores for this process."""
     if how.cores is not None:
         return how.cores
-    return max(1, min(how.chains, available_cores()))
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(how.chains, available or 1))
 
 
 def shows_progress(wanted: bool | None) -> bool:
