@@ -47,7 +47,7 @@ def test_it_is_what_the_package_computes(tmp_path: Path) -> None:
 def test_for_people() -> None:
     result = run(*GIVEN, "--spend-purchases", "both")
     assert result.exit_code == 0
-    for part in ("BG/NBD + Gamma-Gamma (purchases='all')", "1 cut", "✗ The model's total value"):
+    for part in ("BG/NBD + Gamma-Gamma of all purchases", "1 cut", "✗ The model's total value"):
         assert part in result.stdout
     assert "bootstrap over customers" in result.stderr
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Unpack, cast, get_args
 
 from clv.errors import DataError, FitError
 from clv.fitted import FittedSpend, spend_rows
+from clv.fitted.spend import LOOKED_AT
 from clv.inference.covariates import CovariateFit
 from clv.inference.plan import Plan, Sampling
 from clv.inference.pooled import pooled_estimate
@@ -41,6 +42,11 @@ class SpendModel(Model):
             raise DataError(f"purchases must be one of {', '.join(BASES)}, not {purchases!r}")
         self.purchases = purchases
         self._take_covariates(spend=covariates)
+
+    @property
+    def title(self) -> str:
+        """Its name for people; says so where it does not look at repeat purchases alone."""
+        return f"{self.family.TITLE}{LOOKED_AT.get(self.purchases, '')}"
 
     def arguments(self) -> dict[str, Any]:
         """What the model was told, as its constructor takes it."""

@@ -25,10 +25,9 @@ from clv.evaluation.candidates import Candidate
 from clv.evaluation.curves import EVENTS, Event, decile_rows, reliability_rows
 from clv.evaluation.cut import Cut
 from clv.evaluation.cut_scores import TOPS
-from clv.evaluation.differences import Difference, difference
+from clv.evaluation.differences import Difference, best_of, difference
 from clv.evaluation.foreseen import QUANTITIES, Quantity
 from clv.evaluation.page import Verdict, verdict_of
-from clv.evaluation.scores import LOWER_IS_BETTER
 from clv.evaluation.table import ResultTable
 from clv.evaluation.tidy import fit_rows, metric_rows
 from clv.tables._frame import Table, counted
@@ -196,16 +195,7 @@ class Backtest:
         _check_quantity(quantity)
         metric = metric or ("log_score" if quantity == "purchases" else "crps")
         used = self.usable if cuts is None else tuple(cuts)
-        means = {
-            name: difference(
-                used, quantity, metric, name, None, level=self.interval, seed=self.seed
-            )
-            for name in self.labels(quantity, models=models)
-        }
-        most = max((found.cuts for found in means.values()), default=0)
-        sign = 1.0 if lower_is_better(metric) else -1.0
-        ranked = {n: sign * f.value for n, f in means.items() if f.cuts == most and most}
-        return min(ranked, key=ranked.__getitem__) if ranked else None
+        return best_of(used, quantity, metric, list(self.labels(quantity, models=models)))
 
     def _difference(
         self, quantity: Quantity, metric: str, method: str, other: str | None
@@ -441,14 +431,6 @@ class Backtest:
         tables = "".join(self.summary(quantity)._repr_html_() for quantity in QUANTITIES)
         notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
         return f"<div>{tables}{notes}</div>"
-
-
-_HIGH_IS_GOOD = ("spearman", "normalised_gini", "captured", "top_share", "log_score")
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a method with less of a metric is better; of coverage and bias neither is."""
-    return metric in LOWER_IS_BETTER or not metric.startswith(_HIGH_IS_GOOD)
 
 
 def _check_quantity(quantity: str) -> None:

@@ -87,7 +87,7 @@ def _candidates(given: Any, methods: Any, kind: type[Model], word: str) -> list[
         names = labels = [str(name) for name in named]
     else:
         names = _distinct([str(model.family.NAME) for model in models], models)
-        labels = _distinct([str(model.family.TITLE) for model in models], models)
+        labels = _distinct([_title(model) for model in models], models)
     return [
         Candidate(
             name if len(several) == 1 else f"{name} {method}",
@@ -113,6 +113,10 @@ def _distinct(names: list[str], models: list[Any]) -> list[str]:
             "names of your own"
         )
     return found
+
+
+def _title(model: Any) -> str:
+    return model.title if isinstance(model, SpendModel) else str(model.family.TITLE)
 
 
 def _told(model: Model) -> str:

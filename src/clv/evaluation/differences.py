@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clv.evaluation.cut import Cut
 from clv.evaluation.foreseen import Quantity
+from clv.evaluation.scores import LOWER_IS_BETTER
 
 Floats = NDArray[np.float64]
 
@@ -129,3 +130,30 @@ def _cuts(
     of_cuts = float(np.var(values, ddof=1)) / number
     reach = float(stdtrit(number - 1, (1 + level) / 2)) * (of_customers + of_cuts) ** 0.5
     return float(values.mean()) - reach, float(values.mean()) + reach
+
+
+def best_of(
+    cuts: Sequence[Cut], quantity: Quantity, metric: str, methods: Sequence[str]
+) -> str | None:
+    """The method with the best mean of a metric over the cuts at which most have a value.
+
+    Of equals the first; None where the metric is defined for none. Methods with a value at fewer
+    cuts than others are left out.
+    """
+    means = {}
+    for method in methods:
+        points = (cut.scores[quantity].segments[0].metrics.get(method, {}) for cut in cuts)
+        found = [of_cut.get(metric, np.nan) for of_cut in points]
+        means[method] = [value for value in found if np.isfinite(value)]
+    most = max(map(len, means.values()), default=0)
+    sign = 1.0 if _lower_is_better(metric) else -1.0
+    ranked = {m: sign * float(np.mean(v)) for m, v in means.items() if len(v) == most and most}
+    return min(ranked, key=ranked.__getitem__) if ranked else None
+
+
+_HIGH_IS_GOOD = ("spearman", "normalised_gini", "captured", "top_share", "log_score")
+
+
+def _lower_is_better(metric: str) -> bool:
+    """Whether a method with less of a metric is better; of coverage and bias neither is."""
+    return metric in LOWER_IS_BETTER or not metric.startswith(_HIGH_IS_GOOD)

@@ -20,7 +20,7 @@ class FittedSpend(Fitted):
     @property
     def title(self) -> str:
         """Its name for people; says so where it looks at all purchases."""
-        return f"{super().title}{_TITLES.get(self.purchases, '')}"
+        return f"{super().title}{LOOKED_AT.get(self.purchases, '')}"
 
     @property
     def purchases(self) -> str:
@@ -76,7 +76,9 @@ class FittedSpend(Fitted):
         return self.matrix_of(rfm, {name: rfm.numbers(name) for name in self.covariates})
 
 
-_TITLES = {"all": " of all purchases", "each": " of each purchase"}
+#: What follows the name of a spend model, by the purchases that it looks at.
+LOOKED_AT = {"all": " of all purchases", "each": " of each purchase"}
+
 _NOBODY = SpendHistory(np.zeros(1), np.zeros(1))
 
 

@@ -8,8 +8,9 @@ The usual path::
 
 from __future__ import annotations
 
+from clv.report.against_history import Tested, tested
 from clv.report.document import page
-from clv.report.facts import Facts, Tested, gather, tested
+from clv.report.facts import Facts, gather
 from clv.report.language import Language, language
 
 __all__ = ["Facts", "Language", "Tested", "gather", "language", "page", "tested"]

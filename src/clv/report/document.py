@@ -13,7 +13,8 @@ import numpy as np
 from markupsafe import Markup
 
 from clv.fitted import Fitted
-from clv.report.facts import METRICS, Facts, Judgement
+from clv.report.against_history import METRICS, Judgement
+from clv.report.facts import Facts
 from clv.report.language import Language, language
 from clv.report.people import LEAVING, Person
 from clv.report.pictures import pictures

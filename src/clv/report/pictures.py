@@ -10,7 +10,8 @@ import numpy as np
 from markupsafe import Markup
 
 from clv.plots import _axes
-from clv.report.facts import Curve, Facts, Tested
+from clv.report.against_history import Tested
+from clv.report.facts import Curve, Facts
 from clv.report.language import Language
 from clv.report.svg import SETTINGS, inline_svg
 
