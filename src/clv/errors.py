@@ -17,6 +17,7 @@
     |   `-- RegistryError                a registry of models is damaged, or has no such version
     |-- ConfigurationError (ValueError)    the configuration of the scheduled job
     |-- LockedError (RuntimeError)         another run is at work here
+    |-- EngineError (RuntimeError)         a cluster that is to do the work cannot be used
     `-- StorageError (RuntimeError)        something could not be written
 
     ClvWarning (UserWarning)
@@ -112,6 +113,10 @@ class ConfigurationError(ClvError, ValueError):
 
 class LockedError(ClvError, RuntimeError):
     """Another run is at work here."""
+
+
+class EngineError(ClvError, RuntimeError):
+    """A cluster that is to do the work cannot be reached, or cannot be used."""
 
 
 class StorageError(ClvError, RuntimeError):

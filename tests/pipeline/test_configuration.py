@@ -18,7 +18,7 @@ from clv.errors import ConfigurationError
 from clv.pipeline import load_configuration
 from clv.pipeline.configuration import Configuration
 from clv.pipeline.identity import run_key
-from clv.pipeline.starting import _DATABASES
+from clv.pipeline.starting import _DATABASES, _ENGINE
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -47,6 +47,15 @@ WRONG = {
     'table = "orders"': "belong to url",
     "folder = 1": r"source\.folder is not known",
     "[forecast]\ndiscount_rate = nan": r"forecast\.discount_rate",
+    '[engine]\nmemory = "2 sacks"': r"line 4: engine\.memory: memory='2 sacks' is not understood",
+    '[engine]\nmemory = "2MB"': r"line 4: engine\.memory: .* is too little",
+    '[engine]\nkind = "sparc"': r"line 4: engine\.kind = 'sparc'",
+    '[engine]\nmaster = "spark://a"': r'line 3: engine: .* belong to kind = "spark"',
+    '[engine]\nkind = "spark"': r"line 3: engine: .* give master .* or remote .*, one of them",
+    '[engine]\nkind = "spark"\nmaster = "a"\nmemory = "2GB"': (
+        r"line 3: engine: memory belongs to kind = \"local\""
+    ),
+    '[engine]\nkind = "spark"\nmaster = "spark://a"': r"line 3: engine: .* reads Parquet",
     "[forecast": "is not TOML",
 }
 
@@ -153,8 +162,16 @@ def test_init_writes_every_key_with_its_default(fresh: Shop, tmp_path: Path) -> 
     for section in ("models", "contract", "gate", "forecast", "outputs", "notice"):
         expected = set(whole[section]) - {"databases", "mlflow", "webhook"}
         assert set(given[section]) - {"databases"} == expected
+    assert tomllib.loads(_opened(_ENGINE.partition("# Or")[0])) == {"engine": {"memory": "2GB"}}
+    cluster = tomllib.loads(_opened("# [engine]" + _ENGINE.rpartition("# [engine]")[2]))
+    Configuration.model_validate({"source": {"path": "x"}, **cluster})
+    assert _ENGINE in text
     assert "mlflow" in text
     assert "webhook" in text
+
+
+def _opened(text: str) -> str:
+    return re.sub(r"^# (\w+ = |\[)", r"\1", text, flags=re.MULTILINE)
 
 
 def test_init_asks_for_columns_that_it_does_not_recognise(tmp_path: Path) -> None:

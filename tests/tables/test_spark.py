@@ -85,6 +85,7 @@ def test_a_cluster_gives_the_same(
     orders: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed()
+    from pipeline.test_engine import assert_a_night_in_a_cluster_is_the_same
     from spark_cluster import CONF, REGISTERED, cluster
 
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
@@ -95,6 +96,7 @@ def test_a_cluster_gives_the_same(
             assert_a_lost_worker_changes_nothing(found, forecast, tmp_path)
         found.add_worker(2)  # for the one that was killed
         found.wait("worker2", REGISTERED)
+        assert_a_night_in_a_cluster_is_the_same(tmp_path, found.master, CONF)
         with session({}, remote=found.serve_connect()) as spark:
             assert type(spark).__module__.startswith("pyspark.sql.connect")
             assert_same(spark, orders)

@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from clv.model import Method
 from clv.pipeline.secrets import holds_secret
+from clv.tables._memory import parse_memory
 from clv.units import parse_horizon
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -16,6 +24,8 @@ Positive = Annotated[float, Field(gt=0)]
 
 #: Calendar names of `clv.read_transactions` and its other choices.
 _ENDINGS = (".parquet", ".csv", ".xlsx", ".jsonl")
+
+_NOT_FOR_SPARK = (".csv", ".tsv", ".txt", ".gz")
 
 
 class Section(BaseModel):
@@ -61,6 +71,39 @@ class SourceSection(Section):
     @classmethod
     def _no_secret(cls, url: str | None) -> str | None:
         return _without_secret(url)
+
+
+class EngineSection(Section):
+    """Where the rows are worked on: here, within a given memory or not, or in a Spark cluster."""
+
+    kind: Literal["local", "spark"] = "local"
+    memory: str | None = None
+    master: str | None = None
+    remote: str | None = None
+    options: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _one_place(self) -> EngineSection:
+        if self.kind == "local" and (self.master or self.remote or self.options):
+            raise ValueError('master, remote and options belong to kind = "spark"')
+        if self.kind == "spark" and (self.master is None) == (self.remote is None):
+            raise ValueError(
+                'with kind = "spark", give master ("spark://host:7077") or remote '
+                '("sc://host:15002"), one of them'
+            )
+        if self.kind == "spark" and self.memory is not None:
+            raise ValueError(
+                'memory belongs to kind = "local"; workers have theirs from the cluster, or by '
+                'options = { "spark.executor.memory" = "4g" }'
+            )
+        return self
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_memory(text)
+        return text
 
 
 class ModelsSection(Section):
@@ -225,6 +268,7 @@ class Configuration(Section):
     """
 
     source: SourceSection
+    engine: EngineSection = EngineSection()
     models: ModelsSection = ModelsSection()
     contract: ContractSection = ContractSection()
     gate: GateSection = GateSection()
@@ -232,6 +276,19 @@ class Configuration(Section):
     outputs: OutputsSection = OutputsSection()
     notice: NoticeSection = NoticeSection()
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("engine")
+    @classmethod
+    def _reads_the_source(cls, engine: EngineSection, info: ValidationInfo) -> EngineSection:
+        source = info.data.get("source")
+        if engine.kind != "spark" or source is None:
+            return engine
+        if source.path is None or source.path.lower().endswith(_NOT_FOR_SPARK):
+            raise ValueError(
+                'kind = "spark" reads Parquet, which all workers must see: give [source] the path '
+                "of a file, a folder or a pattern"
+            )
+        return engine
 
     def path(self, text: str) -> Path:
         """A path of the file, from its folder."""

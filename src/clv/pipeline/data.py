@@ -18,6 +18,7 @@ from clv.tables._day import day_number
 from clv.tables._file_sources import private_database, readable
 from clv.tables._files import quoted
 from clv.tables._fingerprint import fingerprint
+from clv.tables._sources import is_spark
 from clv.tables.rfm import RFM
 from clv.tables.summary import rfm_summary
 from clv.tables.transactions import Transactions, read_transactions
@@ -31,6 +32,8 @@ def read(configuration: Configuration, as_of: dt.date) -> Transactions:
 
     Raises
     ------
+    EngineError
+        If it is to be read in a cluster that cannot be used.
     DataError
         If it cannot be read, or no row of it can be used.
     """
@@ -40,6 +43,12 @@ def read(configuration: Configuration, as_of: dt.date) -> Transactions:
         for name, value in source.model_dump(exclude=_PLACE).items()
         if value is not None
     }
+    engine = configuration.engine
+    if engine.kind == "spark":
+        from clv.pipeline.engine import read_in_spark
+
+        return read_in_spark(configuration, columns)
+    columns["memory"] = engine.memory
     if source.url is None:
         assert source.path is not None
         path = expand(source.path)
@@ -65,7 +74,8 @@ def settled(transactions: Transactions) -> Transactions:
     lines = transactions.lines
     if not (isinstance(lines, nw.LazyFrame) and lines.implementation.is_duckdb()):
         return transactions
-    connection, folder = private_database()
+    memory = transactions.memory
+    connection, folder = private_database(None if memory is None else memory.of_engine)
     path = folder / "lines.parquet"
     with readable(transactions.source):
         lines.to_native().write_parquet(str(path), compression="zstd")
@@ -125,8 +135,12 @@ class Night:
 
     @cached_property
     def split(self) -> RFM:
-        """Everybody as known at the cut, and what they bought since."""
-        return self.table(cut=self.cut)
+        """Everybody as known at the cut, and what they bought since.
+
+        Judging asks of every customer again and again, so out of a cluster they come here once.
+        """
+        split = self.table(cut=self.cut)
+        return split.collect() if is_spark(self.transactions.lines) else split
 
     def table(
         self, end: dt.date | None = None, *, cut: dt.date | None = None, unit: str | None = None

@@ -17,9 +17,9 @@ _LIBRARIES = ("numpy", "scipy", "duckdb", "narwhals", "pyarrow", "pandas", "pymc
 
 
 def run_key(configuration: Configuration, fingerprint: str, as_of: str) -> str:
-    """Hash of all that decides what a run comes to; whom it tells does not."""
+    """Hash of all that decides what a run comes to; where it works and whom it tells do not."""
     record = configuration.to_dict()
-    del record["notice"]
+    del record["notice"], record["engine"]
     return _hash([record, fingerprint, as_of, code_version()])
 
 

@@ -16,18 +16,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clv.databases import can_write, upsert
-from clv.files import write_table
+from clv.files import in_parts, write_table
 from clv.forecast import Forecast
 from clv.pipeline.configuration import Configuration, DatabaseSink
 from clv.pipeline.data import resolved_url
 from clv.pipeline.secrets import expand
 from clv.registry.records import storing, sync_folder
+from clv.tables.large import Large
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +74,7 @@ class Outputs:
                 else:
                     shutil.rmtree(path)
 
-    def stage(self, run: str, table: pa.Table, names: tuple[str, ...]) -> list[Path]:
+    def stage(self, run: str, table: NightTable, names: tuple[str, ...]) -> list[Path]:
         """Write all files of a run, where nobody looks yet.
 
         Raises
@@ -114,20 +116,49 @@ class Outputs:
         return sorted((self.folder / _CURRENT).iterdir())
 
 
-def forecast_table(forecast: Forecast, as_of: date, run: str, version: str) -> pa.Table:
-    """The forecast with its day, its run and the version that made it in front."""
-    import pyarrow as pa
+@dataclass(frozen=True)
+class NightTable:
+    """The forecast with its day, its run and the version that made it in front.
 
-    table = forecast.to_arrow()
-    n = table.num_rows
-    about: dict[str, Any] = {
-        "as_of": pa.array([as_of] * n, pa.date32()),
-        "run": pa.array([run] * n, pa.string()),
-        "model_version": pa.array([version] * n, pa.string()),
-    }
-    for place, (name, column) in enumerate(about.items(), start=1):
-        table = table.add_column(place, name, column)
-    return table
+    It is made in parts where the forecast is not in memory; see `clv.files.write_table`.
+    """
+
+    forecast: Forecast
+    as_of: date
+    run: str
+    version: str
+
+    in_memory = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        forecast = self.forecast
+        some = forecast.place.head(1) if isinstance(forecast, Large) else forecast.to_arrow()
+        return self._marked(some).schema
+
+    def tables(self) -> Iterator[pa.Table]:
+        """All rows, in parts."""
+        return map(self._marked, in_parts(self.forecast))
+
+    def to_arrow(self) -> pa.Table:
+        """All rows at once."""
+        import pyarrow as pa
+
+        return pa.concat_tables(self.tables())
+
+    def _marked(self, table: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        n = table.num_rows
+        about: dict[str, Any] = {
+            "as_of": pa.repeat(pa.scalar(self.as_of, pa.date32()), n),
+            "run": pa.repeat(pa.scalar(self.run, pa.string()), n),
+            "model_version": pa.repeat(pa.scalar(self.version, pa.string()), n),
+        }
+        for place, (name, column) in enumerate(about.items(), start=1):
+            table = table.add_column(place, name, column)
+        return table
 
 
 def check_databases(configuration: Configuration, shape: pa.Schema) -> None:
@@ -142,7 +173,7 @@ def check_databases(configuration: Configuration, shape: pa.Schema) -> None:
         can_write(_url(sink, configuration), shape, **_place(sink))
 
 
-def write_databases(configuration: Configuration, table: pa.Table, as_of: date) -> list[Any]:
+def write_databases(configuration: Configuration, table: NightTable, as_of: date) -> list[Any]:
     """Upsert the rows into every table, each in one transaction.
 
     Raises
@@ -150,10 +181,11 @@ def write_databases(configuration: Configuration, table: pa.Table, as_of: date) 
     StorageError
         If one cannot be written; it is as it was.
     """
-    written = []
-    for sink in configuration.outputs.databases:
+    sinks, written = configuration.outputs.databases, []
+    rows = table.to_arrow() if sinks else None
+    for sink in sinks:
         done = upsert(
-            _url(sink, configuration), table, whole={"as_of": as_of}, mark="run", **_place(sink)
+            _url(sink, configuration), rows, whole={"as_of": as_of}, mark="run", **_place(sink)
         )
         written.append({"url": sink.url, "table": sink.table, **done._asdict()})
     return written

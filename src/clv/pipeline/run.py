@@ -32,7 +32,7 @@ from clv.pipeline.drift import drift_rules
 from clv.pipeline.identity import run_key
 from clv.pipeline.logs import make_logger
 from clv.pipeline.notice import notify
-from clv.pipeline.outputs import Outputs, check_databases, forecast_table, write_databases
+from clv.pipeline.outputs import NightTable, Outputs, check_databases, write_databases
 from clv.pipeline.rules import Rule, broken
 from clv.pipeline.scoring import score
 from clv.pipeline.secrets import redacted
@@ -310,14 +310,14 @@ class _Run:
             answer["champion"] = name
         models = state.fresh if state.uses_fresh(scorer) else None
         forecast = score(state.night, *(models or _models(scorer)), self.configuration)
-        table = forecast_table(forecast, state.night.as_of, run, name)
+        table = NightTable(forecast, state.night.as_of, run, name)
         check_databases(self.configuration, table.schema)
         answer |= {
             "forecast": {
                 "customers": len(forecast),
                 "horizon": forecast.horizon,
-                "expected_purchases": float(forecast.array("expected_purchases").sum()),
-                "residual_value": float(forecast.array("residual_value").sum()),
+                "expected_purchases": forecast.sum("expected_purchases"),
+                "residual_value": forecast.sum("residual_value"),
             },
             "notes": list(forecast.notes),
         }

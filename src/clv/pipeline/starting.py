@@ -124,6 +124,17 @@ _NAMES: dict[type[Section], str] = {
     NoticeSection: "notice",
 }
 
+_ENGINE = """\
+# Where the rows are worked on: here, unless it is said otherwise.
+# [engine]
+# memory = "2GB"                             # what does not fit is kept on disk
+# Or in a Spark cluster, from Parquet that all its workers see:
+# [engine]
+# kind = "spark"
+# master = "spark://host:7077"               # or: remote = "sc://host:15002"
+# options = { "spark.executor.memory" = "4g" }
+"""
+
 _DATABASES = """
 # A table that every night is upserted into, by customer and day; made when it is not there.
 # [[outputs.databases]]
@@ -170,7 +181,7 @@ def starting_text(source: str, columns: Mapping[str, Any], *, name: str, folder:
         f"# Made from {quality.used:,} rows of {quality.customers:,} customers, "
         f"{quality.first_day} to {night.as_of}.\n"
     )
-    parts = [head, _section("source", {**place, **chosen}, {}, {})]
+    parts = [head, _section("source", {**place, **chosen}, {}, {}), _ENGINE]
     for kind, title in _NAMES.items():
         defaults = kind().model_dump(by_alias=True, exclude={"databases"})
         own = {"name": name} if kind is ModelsSection else values.get(kind, {})

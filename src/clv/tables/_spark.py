@@ -188,10 +188,14 @@ class SparkRows:
         """All rows, partition by partition."""
         from pyspark.sql import functions as f
 
-        numbered = self._frame.withColumn(_NUMBER, f.spark_partition_id())
-        found = numbered.select(_NUMBER).distinct().collect()
-        for number in sorted(row[0] for row in found):
-            yield numbered.filter(numbered[_NUMBER] == number).drop(_NUMBER).toArrow()
+        # kept meanwhile, or every partition would be made again for each
+        numbered = self._frame.withColumn(_NUMBER, f.spark_partition_id()).persist()
+        try:
+            found = numbered.select(_NUMBER).distinct().collect()
+            for number in sorted(row[0] for row in found):
+                yield numbered.filter(numbered[_NUMBER] == number).drop(_NUMBER).toArrow()
+        finally:
+            _release(numbered)
 
     def weighted(self, names: Sequence[str]) -> Weighted:
         """Distinct rows of some columns of numbers, counted in the cluster."""
