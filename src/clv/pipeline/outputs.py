@@ -161,7 +161,7 @@ class NightTable:
         return table
 
 
-def check_databases(configuration: Configuration, shape: pa.Schema) -> None:
+def check_databases(configuration: Configuration, table: NightTable) -> None:
     """See that tables that are there would take the rows, before anything is written.
 
     Raises
@@ -170,7 +170,7 @@ def check_databases(configuration: Configuration, shape: pa.Schema) -> None:
         If one would not.
     """
     for sink in configuration.outputs.databases:
-        can_write(_url(sink, configuration), shape, **_place(sink))
+        can_write(_url(sink, configuration), table.schema, **_place(sink))
 
 
 def write_databases(configuration: Configuration, table: NightTable, as_of: date) -> list[Any]:

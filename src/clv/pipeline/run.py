@@ -311,7 +311,7 @@ class _Run:
         models = state.fresh if state.uses_fresh(scorer) else None
         forecast = score(state.night, *(models or _models(scorer)), self.configuration)
         table = NightTable(forecast, state.night.as_of, run, name)
-        check_databases(self.configuration, table.schema)
+        check_databases(self.configuration, table)
         answer |= {
             "forecast": {
                 "customers": len(forecast),
