@@ -14,6 +14,7 @@ import clv
 from clv.errors import DataError
 from clv.evaluation import aggregates
 from clv.evaluation.backtest import Backtest
+from clv.plots import _axes
 from clv.plots.backtests import PICTURES, tracking_numbers
 
 
@@ -90,6 +91,33 @@ def test_what_is_active_is_counted_once(tried: Backtest) -> None:
     by_hand = later.groupby(["born", "number"])["customer_id"].nunique().unstack(fill_value=0)
     by_hand = by_hand.reindex(columns=range(starts.size), fill_value=0)
     np.testing.assert_array_equal(found.active, by_hand.to_numpy())
+
+
+def test_heat_maps_hatch_where_too_little_was_foreseen(tried: Backtest) -> None:
+    ax = tried.plot("cohort_retention", show="difference")
+    mesh, hatched = ax.collections
+    grid = np.ma.getdata(mesh.get_array())
+    too_low = {(float(k + 1), float(row)) for row, k in np.argwhere(grid < 0)}
+    middles = {tuple(path.vertices[:4].mean(axis=0).tolist()) for path in hatched.get_paths()}
+    assert middles == too_low
+    assert 0 < len(too_low) < grid.size
+
+
+def test_interval_coverage_shows_what_is_missing(tried: Backtest) -> None:
+    ax = tried.plot("interval_coverage", methods="bg_nbd")
+    levels, off = ax.get_lines()[-1].get_data()
+    row = tried.metrics.to_pandas().query(
+        "method == 'bg_nbd' and by == '' and metric == 'pit_coverage_50'"
+    )
+    # the picture draws the lots of the randomised transform, the metric takes their mean
+    assert off[np.isclose(levels, 0.5)] == pytest.approx(row["value"].mean() - 0.5, abs=0.02)
+    assert off[[0, -1]] == pytest.approx([0.0, 0.0], abs=1e-9)
+
+
+def test_more_series_than_colours_differ() -> None:
+    styles = [_axes.style(number) for number in range(10)]
+    looks = {(style.color, style.marker, style.linewidth) for style in styles}
+    assert len(looks) == len({(style.marker, style.linewidth) for style in styles}) == 10
 
 
 def test_what_cannot_be_drawn_is_refused(tried: Backtest) -> None:
