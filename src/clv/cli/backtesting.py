@@ -96,13 +96,7 @@ def _cuts(_: click.Context, __: click.Parameter, text: str) -> int | list[str]:
     help="What spend models look at: repeat purchases, all, each, or several of these with commas "
     'between them; "both" is repeat,all.',
 )
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(10),
-    default=200,
-    show_default=True,
-    help="Resamples behind the intervals of metrics.",
-)
+@options.bootstrap(200)
 @options.seed
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes side by side.  [default: as is worth it]"

@@ -41,13 +41,7 @@ from clv.cli.scoring import fit_models, models_of
     show_default=True,
     help="Share of customers that 'the best' are.",
 )
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(10),
-    default=1000,
-    show_default=True,
-    help="Resamples behind the intervals of metrics.",
-)
+@options.bootstrap(1000)
 @options.seed
 @click.option(
     "--output",

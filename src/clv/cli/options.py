@@ -263,6 +263,18 @@ spend_purchases = click.option(
     help="What the spend model looks at: repeat purchases, all, or the value of each.",
 )
 
+
+def bootstrap(default: int) -> Callable[[Command], Command]:
+    """An option for the number of resamples."""
+    return click.option(
+        "--bootstrap",
+        type=click.IntRange(10),
+        default=default,
+        show_default=True,
+        help="Resamples behind the intervals of metrics.",
+    )
+
+
 method = click.option(
     "--method",
     type=click.Choice(["mle", "map", "laplace", "mcmc"]),
