@@ -50,7 +50,9 @@ def numbered(ids: nw.Series[Any]) -> Numbered:
         return _named(ids, number, int(np.count_nonzero(occurs)))
     import pyarrow as pa
 
-    distinct = (np.flatnonzero(occurs) + low).astype(values.dtype)
+    distinct = np.flatnonzero(occurs)
+    distinct += low
+    distinct = distinct.astype(values.dtype, copy=False)
     return Numbered(
         nw.from_native(pa.chunked_array([to_arrow(distinct)]), series_only=True), number
     )
