@@ -11,7 +11,7 @@ from scipy import special, stats
 
 import clv
 from clv.errors import DataError, MissingColumnError
-from clv.families import bg_nbd
+from clv.families import bg_nbd, mbg_nbd
 from clv.inference.coordinates import coordinates_of
 from clv.inference.design import UNKNOWN, Column, as_levels
 from clv.inference.groups import OF_SPREADS, fit_groups
@@ -87,6 +87,27 @@ def test_density_is_that_of_the_textbook():
             history = PurchaseHistory(*columns[:, group == g])
             expected += bg_nbd.log_likelihood(parameters(places[g]), history, backend).sum()
         assert value == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("family", [bg_nbd, mbg_nbd])
+def test_all_groups_at_once_are_each_by_itself(family):
+    """Groups without a repeat purchase, and with one customer, among them."""
+    columns, group, places = shop([30, 7, 1, 4, 50], 8)
+    columns[:2, group == 3] = 0.0
+    columns = np.round(columns)
+    parts = tuple(
+        Likelihood(family, PurchaseHistory(*rows.columns), rows.weights)
+        for rows in (compress([*columns[:, group == g]]) for g in range(5))
+    )
+    coordinates = coordinates_of(family, {"time": 40.0})
+    spreads = tuple(s._replace(prior=OF_SPREADS) for s in coordinates.stated)
+    target = Pooled(parts, coordinates, spreads, np.zeros((5, 4), dtype=bool))
+    logs, _ = coordinates.log_estimates(places.T)
+    values, slopes = target._gradients(logs)
+    for g, part in enumerate(parts):
+        value, slope = part.gradient(logs[:, g])
+        assert values[g] == pytest.approx(value, rel=1e-12)
+        assert slopes[:, g] == pytest.approx(slope, rel=1e-9, abs=1e-9)
 
 
 def test_gradient_is_the_numerical_derivative():

@@ -8,6 +8,7 @@ fit into a number.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +58,7 @@ def tables(statistics: Statistics) -> Tables:
     changes = np.flatnonzero(np.diff(weight, prepend=np.nan))
     starts = [
         np.arange(first, last, PRODUCT)
-        for first, last in zip(changes, [*changes[1:], len(weight)], strict=True)
+        for first, last in pairwise([*changes, len(weight)])
     ]
     products = np.concatenate(starts) if starts else np.empty(0, np.intp)
     return Tables(
