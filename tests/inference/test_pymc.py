@@ -51,6 +51,24 @@ def test_density_and_gradient_are_those_of_the_graph(cdnow, priors) -> None:
         assert gradient == pytest.approx(slope(point), rel=1e-7, abs=1e-7)
 
 
+def test_the_op_takes_steps_that_go_much_too_far(cdnow) -> None:
+    """PyMC's first steps do: the density is 0 there, and nothing is raised."""
+    from clv.inference.mcmc.graph import LogLikelihood
+
+    fitted = clv.BetaGeoModel().fit(cdnow, method="map")
+    op = LogLikelihood(fitted.posterior.observed)
+    here = np.log(list(fitted.parameters.values()))
+    too_far = np.where(np.arange(4) == 2, here - 900.0, here)
+    for logs in (too_far, here * np.nan, here + 900.0):
+        outputs = [[None], [None]]
+        op.perform(None, [logs], outputs)
+        assert outputs[0][0] == -np.inf
+        assert (outputs[1][0] == 0.0).all()
+    outputs = [[None], [None]]
+    op.perform(None, [here], outputs)
+    assert outputs[0][0] == pytest.approx(fitted.log_likelihood, rel=1e-12)
+
+
 @pytest.mark.slow
 def test_a_changed_model_is_sampled_and_handed_back(cdnow) -> None:
     import pymc as pm

@@ -56,10 +56,7 @@ def tables(statistics: Statistics) -> Tables:
     weight = s.weights[order]
     moments, both = np.unique(np.concatenate([s.t_x[order], s.T[order]]), return_inverse=True)
     changes = np.flatnonzero(np.diff(weight, prepend=np.nan))
-    starts = [
-        np.arange(first, last, PRODUCT)
-        for first, last in pairwise([*changes, len(weight)])
-    ]
+    starts = [np.arange(first, last, PRODUCT) for first, last in pairwise([*changes, len(weight)])]
     products = np.concatenate(starts) if starts else np.empty(0, np.intp)
     return Tables(
         s.more_than,

@@ -16,7 +16,8 @@ from clv.inference.laplace import Mode
 from clv.inference.mcmc import backend
 from clv.inference.mcmc.sampling import Drawn, cores_of, shows_progress, whole_chains
 from clv.inference.plan import Chains
-from clv.inference.target import Likelihood, Target
+from clv.inference.target import LARGEST, Likelihood, Target
+from clv.numerics.backend import Array
 
 #: How the likelihood enters: our own value and gradient, or the family's formula as a graph.
 Form = Literal["op", "graph"]
@@ -40,8 +41,11 @@ class LogLikelihood(Op):  # type: ignore[misc]  # pytensor is untyped
 
     def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
         """Evaluate; where nothing can be evaluated the density is 0."""
-        with np.errstate(all="ignore"):
-            value, gradient = self.likelihood.gradient(np.asarray(inputs[0]))
+        logs = np.asarray(inputs[0])
+        value, gradient = -np.inf, np.zeros_like(logs)
+        if np.abs(logs).max() < LARGEST:  # nor where a first step has gone much too far
+            with np.errstate(all="ignore"):
+                value, gradient = self.likelihood.gradient(logs)
         usable = np.isfinite(value) and np.isfinite(gradient).all()
         outputs[0][0] = np.asarray(value if usable else -np.inf)
         outputs[1][0] = gradient if usable else np.zeros_like(gradient)
@@ -55,7 +59,7 @@ class LogLikelihood(Op):  # type: ignore[misc]  # pytensor is untyped
         return self.pullback(inputs, self(*inputs, return_list=True), output_grads)
 
 
-def pymc_model(target: Target, likelihood: Form = "op") -> pm.Model:
+def pymc_model(target: Target, likelihood: Form = "op", start: Array | None = None) -> pm.Model:
     """The ``pm.Model`` of a target.
 
     Its free variables are what priors are stated on, in the order of `Coordinates`, under these
@@ -69,12 +73,18 @@ def pymc_model(target: Target, likelihood: Form = "op") -> pm.Model:
     likelihood
         "op": our own value and gradient, quick at any number of rows. "graph": the family's formula
         in PyTensor on the distinct rows, whose every node can be looked at.
+    start
+        Coordinates at which sampling is to begin; by default PyMC's own choice.
     """
     coordinates, k = target.coordinates, len(target.likelihood.family.PARAMETERS)
     with pm.Model() as model:
         free = [
-            _free(name_of(stated.name, coordinates.estimates[k:]), stated.prior)
-            for stated in coordinates.stated
+            _free(
+                name_of(stated.name, coordinates.estimates[k:]),
+                stated.prior,
+                None if start is None else float(stated.prior.quantity(start[i]).value),
+            )
+            for i, stated in enumerate(coordinates.stated)
         ]
         features = [_feature(kind, free[i]) for i, kind in coordinates.features]
         logs = pt.dot(pt.as_tensor_variable(coordinates.matrix), pt.stack(features))
@@ -96,8 +106,8 @@ def name_of(stated: str, coefficients: tuple[str, ...]) -> str:
     return stated
 
 
-def _free(name: str, prior: Any) -> Any:
-    more = {}
+def _free(name: str, prior: Any, start: float | None) -> Any:
+    more: dict[str, Any] = {} if start is None else {"initval": start}
     if prior.distribution == "LogitNormal":  # PyMC leaves it as it is
         more["default_transform"] = pm.distributions.transforms.logodds
     return getattr(pm, prior.distribution)(name, **prior.parameters, **more)

@@ -19,15 +19,16 @@ from clv.inference.target import Target
 
 
 def own_model(target: Target, likelihood: str) -> Any:
-    """The ``pm.Model`` of a target, on fewer rows where these say the same.
+    """The ``pm.Model`` of a target, on fewer rows where these say the same; it begins at the mode.
 
-    With "graph" it is on all distinct rows.
+    With "graph" it is on all distinct rows, and begins where PyMC likes.
     """
     if likelihood == "graph":
         return pymc_model(target, "graph")
     if likelihood != "op":
         raise DataError(f"likelihood must be 'op' or 'graph', not {likelihood!r}")
-    return pymc_model(lighter(target, find_mode(target, starts_of(target.coordinates, {}))), "op")
+    mode = find_mode(target, starts_of(target.coordinates, {}))
+    return pymc_model(lighter(target, mode), "op", mode.point)
 
 
 def from_trace(target: Target, trace: Any) -> tuple[Estimate, Posterior]:
