@@ -433,6 +433,46 @@ def _same_derivatives(
     close(*hessians, 0.0, 10 * size, f"Hessian at {point}")
 
 
+def posteriors_see_the_rows(s: Subject) -> None:
+    """What chains and importance samples look at in place of the rows says what these say."""
+    if not hasattr(s.family, "log_likelihood_values"):
+        return
+    rng = np.random.default_rng(5)
+    rows, weights = s.histories.take(slice(0, 1_800)), rng.integers(1, 3, 1_800).astype(float)
+    moved = np.exp(rng.normal(0, 1.5, (6, len(s.parameters)))) * np.array(s.parameters)
+    points = [s.family.Parameters(*point) for point in moved]
+    # nobody who came back, one customer, and all
+    parts = [np.flatnonzero(rows[0] == rows[0].min()), np.array([7]), np.arange(1_800)]
+    for of in parts:
+        some = rows.take(of)
+        statistics = s.family.sufficient_statistics(some, weights[of])
+        tables = getattr(s.family, "tables", lambda *_, found=statistics: found)(some, weights[of])
+        expected = [_by_rows(s, point, some, weights[of])[:2] for point in points]
+        many = s.family.Parameters(*np.array(points).T)
+        values = s.family.log_likelihood_values(many, tables)
+        close(values, [value for value, _ in expected], 1e-10, 1e-9, "values")
+        if hasattr(s.family, "log_likelihood_gradient"):
+            for point, by_rows in zip(points, expected, strict=True):
+                found = s.family.log_likelihood_gradient(point, tables)
+                _same_gradient(point, found, by_rows)
+    if hasattr(s.family, "group_tables"):
+        groups = s.family.group_tables(
+            [s.family.sufficient_statistics(rows.take(of), weights[of]) for of in parts]
+        )
+        for which in itertools.combinations(points, len(parts)):
+            values, gradients = s.family.log_likelihood_gradients(np.array(which).T, groups)
+            for g, of in enumerate(parts):
+                by_rows = _by_rows(s, which[g], rows.take(of), weights[of])[:2]
+                _same_gradient(which[g], (values[g], gradients[:, g]), by_rows)
+
+
+def _same_gradient(point: Any, actual: tuple[Any, Any], expected: tuple[Any, Any]) -> None:
+    size = 1e-10 * max(1.0, abs(expected[0]))
+    assert abs(actual[0] - expected[0]) <= size, f"value at {point}"
+    gradients = (np.asarray(slope) * np.array(point) for _, slope in (actual, expected))
+    close(*gradients, 0.0, size, f"gradient at {point}")
+
+
 def parameters_broadcast(s: Subject) -> None:
     """Draws on a leading axis, and parameters per customer, give what a loop gives."""
     family, rows = s.family, s.chosen
@@ -574,6 +614,7 @@ COMMON = (
     log_likelihood_keeps_its_digits,
     weights_repeat_rows,
     rows_add_up,
+    posteriors_see_the_rows,
     fast_derivatives_keep_their_digits,
     parameters_broadcast,
     limits_are_named,
