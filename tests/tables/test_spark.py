@@ -152,14 +152,15 @@ def assert_same(spark: Any, orders: pd.DataFrame) -> Any:
     assert_close(*tables, 1e-9)
 
     fits = []
-    for model in (clv.BetaGeoModel(), clv.GammaGammaModel()):
+    each = clv.GammaGammaModel(purchases="each")
+    for model in (clv.BetaGeoModel(), clv.GammaGammaModel(), each):
         one, other = model.fit(here), model.fit(away)
         np.testing.assert_allclose(
             list(other.parameters.values()), list(one.parameters.values()), rtol=1e-8
         )
         assert other.n_customers == one.n_customers
         fits.append(one)
-    one, other = (clv.forecast(table, *fits, **QUESTION) for table in (here, away))
+    one, other = (clv.forecast(table, *fits[:2], **QUESTION) for table in (here, away))
     assert type(other.to_native()) is type(there)
     assert_close(one.to_pandas(), other.to_pandas(), 1e-8)
     for mine, theirs in zip(one.totals, other.totals, strict=True):
