@@ -121,6 +121,7 @@ def test_unusable_columns(columns):
 def test_one_number_off_the_grid_among_many_blocks(odd, monkeypatch):
     """The first rows say which grid it is; what none of them shows is found all the same."""
     monkeypatch.setattr("clv.numerics.threads.BLOCK", 500)
+    monkeypatch.setattr("clv.numerics.threads.LARGE", 0)
     ages = np.random.default_rng(4).integers(-40, 60, 5_000).astype(float)
     plain = compress([ages])
     assert plain.columns[0].tolist() == sorted(set(ages.tolist()))

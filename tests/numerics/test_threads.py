@@ -63,6 +63,7 @@ def test_the_limit_of_other_libraries_holds_here(limit, expected, monkeypatch):
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 1_000])
 def test_taking_block_by_block(size, monkeypatch):
     monkeypatch.setattr(threads, "BLOCK", 100)
+    monkeypatch.setattr(threads, "LARGE", 0)
     places = np.random.default_rng(size).integers(0, 30, size).astype(np.int32)
     for values in (np.arange(30) / 7, np.arange(30).astype("datetime64[D]")):
         found = threads.taken(values, places)
