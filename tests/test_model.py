@@ -237,7 +237,7 @@ class TestSpend:
         value = fitted.expected_spend(full)
         assert len(np.unique(value[once])) > 100
         assert fitted.n_customers == int((full.array("mean_purchase_value") > 0).sum())
-        with pytest.raises(DataError, match="'repeat' or 'all'"):
+        with pytest.raises(DataError, match="one of repeat, all, each"):
             clv.GammaGammaModel(purchases="some")  # type: ignore[arg-type]
 
     def test_money_scale_changes_nothing(self, cdnow: RFM, gamma_gamma: FittedSpend) -> None:

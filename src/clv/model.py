@@ -240,7 +240,6 @@ def _base(family: Any) -> type[Model]:
     return RegularPurchaseModel if hasattr(family, "VARIANTS") else PurchaseModel
 
 
-@cache
 def model_class(name: str) -> type[Any]:
     """The model class of a family, by the family's name or by the name of the class.
 
@@ -253,11 +252,17 @@ def model_class(name: str) -> type[Any]:
         from clv.stacked_model import StackedModel
 
         return StackedModel
-    family = families.find(families.class_names().get(name, name))
+    return _class_of(families.class_names().get(name, name))
+
+
+@cache
+def _class_of(name: str) -> type[Any]:
+    family = families.find(name)
     base = _base(family)
     _, heading, parameters = cleandoc(base.__doc__ or "").partition("\n\nParameters\n")
     doc = (family.__doc__ or "").strip() + heading + parameters
-    return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc})
+    # users, and pickle, find it in `clv`
+    return type(family.CLASS_NAME, (base,), {"family": family, "__doc__": doc, "__module__": "clv"})
 
 
 def class_names() -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from clv.families import _beta_geometric as plain
+from clv.families._pickling import HoldsFamilies
 from clv.families._protocol import Paths, Variants
 from clv.numerics import backend, erlang, quadrature, special
 from clv.numerics.backend import Array, Backend
@@ -68,7 +69,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Variant:
+class Variant(HoldsFamilies):
     """The family of a file with a certain number of stages; everything else is the file's."""
 
     file: Any

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clv.errors import DataError, MissingColumnError, UnitMismatchError
+from clv.families._pickling import HoldsFamilies
 from clv.inference.design import Column, Design
 from clv.inference.maximum_likelihood import Convergence
 from clv.numerics.backend import Array
@@ -36,7 +37,7 @@ FARTHEST = 30.0
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Fitted:
+class Fitted(HoldsFamilies):
     """A fitted model. Made by ``Model.fit``, `clv.load` or `clv.from_lifetimes`.
 
     Attributes

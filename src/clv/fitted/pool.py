@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from clv.families._pickling import HoldsFamilies
 from clv.fitted import discounting
 from clv.fitted.purchases import HISTORY_COLUMNS
 from clv.numerics.backend import Array
@@ -19,7 +20,7 @@ class PooledState(NamedTuple):
     state: Any
 
 
-class Pool:
+class Pool(HoldsFamilies):
     """The families of a stack, as far as functions of a state go: each asks its own."""
 
     NAME = "stacked"

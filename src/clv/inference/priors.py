@@ -106,6 +106,10 @@ class Prior:
     def __hash__(self) -> int:
         return hash((self.distribution, tuple(self.parameters.items())))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its record: functions of distributions are found by name."""
+        return Prior.of, (self.to_dict(),)
+
     @classmethod
     def of(cls, given: Any) -> Prior:
         """The prior that was meant: a `Prior`, a record of one, or an object like PyMC's.

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from clv.families._pickling import HoldsFamilies
 from clv.inference import covariates, maximum_likelihood
 from clv.inference.coordinates import Coordinates
 from clv.inference.design import Design
@@ -44,7 +45,7 @@ class Density(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Likelihood:
+class Likelihood(HoldsFamilies):
     """The log-likelihood of weighted rows as a function of the logs of estimates.
 
     Attributes
@@ -70,7 +71,8 @@ class Likelihood:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the function that is made when first needed: processes make their own."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_objective", "_tables")}
+        state = super().__getstate__()
+        return {k: v for k, v in state.items() if k not in ("_objective", "_tables")}
 
     @cached_property
     def _tables(self) -> Any:
