@@ -89,7 +89,6 @@ def by_mcmc(rfm: clv.RFM, model: str) -> Drawn:
         seed=1,
         chains=CHAINS,
         samples=DRAWS,
-        cores=CORES,
         progress=False,
     )
     return _columns(fitted), {}

@@ -41,7 +41,7 @@ class Chains(NamedTuple):
     chains: int = 4
     tune: int | None = None  #: draws of each chain thrown away; None: 200, and 400 with groups
     samples: int = 1_000  #: draws of each chain that are kept
-    cores: int | None = None  #: chains at a time; None: as many as there are cores
+    cores: int | None = None  #: chains at a time; None: as many as there are cores and it pays
     target_accept: float | None = None  #: None: .75, and .9 with groups
     progress: bool | None = None  #: None: a bar in a terminal or a notebook, none in a pipe
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
@@ -141,9 +142,10 @@ def _by_nutpie(target: Density, mode: Mode, seed: int, how: Chains) -> Drawn:
     from nutpie.compiled_pyfunc import from_pyfunc
 
     k = len(mode.point)
+    density = whitened(target, mode)
     model = from_pyfunc(
         k,
-        lambda: whitened(target, mode),
+        lambda: density,
         lambda *_: lambda x: {"x": x},
         [np.dtype(np.float64)],
         [(k,)],
@@ -155,7 +157,7 @@ def _by_nutpie(target: Density, mode: Mode, seed: int, how: Chains) -> Drawn:
         draws=how.samples,
         tune=how.tune,
         chains=how.chains,
-        cores=cores_of(how),
+        cores=_threads(density, k, how),
         seed=seed,
         target_accept=how.target_accept,
         progress_bar=shows_progress(how.progress),
@@ -167,6 +169,21 @@ def _by_nutpie(target: Density, mode: Mode, seed: int, how: Chains) -> Drawn:
     statistics = {name: trace["sample_stats"][name].values for name in trace["sample_stats"]}
     kept, statistics = whole_chains(drawn, statistics, how)
     return Drawn(mode.point + kept @ mode.root.T, statistics, f"nutpie {version('nutpie')}")
+
+
+def _threads(density: Callable[[Array], Any], k: int, how: Chains) -> int:
+    """How many chains run at a time, in threads; what they draw does not depend on it.
+
+    Threads whose densities take less time than Python leaves its lock to one of them wait for each
+    other: on two cores two chains at a time take twice as long as one after another.
+    """
+    if how.cores is not None:
+        return how.cores
+    density(np.zeros(k))  # what is arranged when first needed is no part of it
+    start = time.perf_counter()
+    density(np.zeros(k))
+    pays = time.perf_counter() - start > sys.getswitchinterval()
+    return cores_of(how) if pays else 1
 
 
 _TOO_EARLY = "stopped before enough was drawn to be of use; nothing was fitted"
