@@ -9,10 +9,10 @@ from clv.errors import DataError, FitError
 from clv.fitted import FittedSpend, spend_rows
 from clv.fitted.spend import LOOKED_AT
 from clv.inference.covariates import CovariateFit
+from clv.inference.maximum_likelihood import maximize_sums
 from clv.inference.plan import Plan, Sampling
 from clv.inference.pooled import pooled_estimate
 from clv.model import Method, Model, assemble, remarks_of
-from clv.numerics.sums import dot
 from clv.tables.rfm import RFM
 
 SpendBasis = Literal["repeat", "all", "each"]
@@ -82,8 +82,9 @@ class SpendModel(Model):
         plan = Plan.of(method, draws, seed, priors, sampling, groups)
         self._check(rfm, method, groups=groups)
         family = self.family
-        rows = spend_rows(rfm, self.purchases)
-        history, weights, buyers = rows.history, rows.weights, int(rows.weights.sum())
+        by_sums = not plan.bayesian and not self.covariates
+        rows = spend_rows(rfm, self.purchases, sums=family.NAME if by_sums else None)
+        history, weights, buyers, pooled = rows.history, rows.weights, rows.buyers, rows.mean
         what = "repeat purchase" if self.purchases == "repeat" else "purchase"
         if buyers < 2:
             raise FitError(
@@ -95,8 +96,6 @@ class SpendModel(Model):
                     else ""
                 )
             )
-        bought = weights * history.purchases
-        pooled = dot(bought, history.mean_value) / float(bought.sum())
         if not plan.bayesian and buyers < FEWEST_BUYERS and hasattr(family, "pooled"):
             why = _too_few(buyers, what, pooled, self.covariates)
             fit = CovariateFit(None, pooled_estimate(family, history, weights, why=why), ())
@@ -104,6 +103,10 @@ class SpendModel(Model):
         else:
             numbers = {name: rfm.numbers(name)[rows.places] for name in self._columns(plan)}
             fit = self._estimate(rfm, history, weights, {"money": pooled}, numbers, plan)
+            if rows.derivatives is not None:  # that was some of the rows: now all
+                near, scales = fit.estimate, {"money": pooled}
+                found = maximize_sums(family, rows.derivatives, near, scales, buyers)
+                fit = CovariateFit(None, found, ())
             remarks = (
                 *_levels_without(rfm, fit, what),
                 *remarks_of(family, fit.estimate, history, weights),

@@ -17,7 +17,7 @@ import pytest
 from scipy import optimize
 
 from clv import families
-from clv.inference.maximum_likelihood import WALL, Estimate, _derivatives, maximize
+from clv.inference.maximum_likelihood import WALL, Estimate, derivatives_of, maximize
 from clv.numerics import backend, jets
 from clv.numerics.compress import compress
 from clv.numerics.histories import ContractHistory, PurchaseHistory, SpendHistory
@@ -181,7 +181,7 @@ def assert_maximum(data: DataSet, fit: Estimate) -> None:
 
 def _negative(data: DataSet) -> Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]:
     """The negative log-likelihood and its derivatives in the logs of scaled parameters."""
-    derivatives = _derivatives(data.family, data.history, data.weights)
+    derivatives = derivatives_of(data.family, data.history, data.weights)
 
     def function(point: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         parameters = np.exp(point) * data.units

@@ -15,6 +15,7 @@ import pytest
 
 import clv
 from clv.errors import DataError, NoUsableRowsError
+from clv.fitted import spend
 from clv.tables import _divided, _memory
 from clv.tables.large import LargeRFM
 from clv.tables.rfm import RFM
@@ -124,6 +125,22 @@ def both(cdnow_lines: pd.DataFrame) -> tuple[RFM, LargeRFM]:
     ids=repr,
 )
 def test_the_same_fit(both: tuple[RFM, LargeRFM], model: object) -> None:
+    assert_same_fit(both, model)
+
+
+@pytest.mark.parametrize("purchases", ["repeat", "all", "each"])
+def test_the_same_fit_by_sums_over_parts(
+    both: tuple[RFM, LargeRFM], purchases: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spend, "MOST", 900)
+    monkeypatch.setattr(spend, "SOME", 150)
+    rows = spend.spend_rows(both[1], purchases, sums="gamma_gamma")
+    assert rows.derivatives is not None
+    assert len(rows.weights) < 300 < rows.buyers
+    assert_same_fit(both, clv.GammaGammaModel(purchases=purchases))
+
+
+def assert_same_fit(both: tuple[RFM, LargeRFM], model: object) -> None:
     whole, parts = (model.fit(table) for table in both)
     for name, value in whole.parameters.items():
         assert parts.parameters[name] == pytest.approx(value, rel=1e-8)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pytest
 
 import clv
+from clv.fitted import spend
 from clv.tables import _days, _spark, _summary
 from clv.tables._day import day_number
 from clv.tables._frame import Table
@@ -160,6 +161,10 @@ def assert_same(spark: Any, orders: pd.DataFrame) -> Any:
         )
         assert other.n_customers == one.n_customers
         fits.append(one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spend, "MOST", 50)
+        summed = clv.GammaGammaModel().fit(away)  # sums over customers come here, not their rows
+    np.testing.assert_allclose(summed.estimates, fits[1].estimates, rtol=1e-8)
     one, other = (clv.forecast(table, *fits[:2], **QUESTION) for table in (here, away))
     assert type(other.to_native()) is type(there)
     assert_close(one.to_pandas(), other.to_pandas(), 1e-8)

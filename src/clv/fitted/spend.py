@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from clv import families
 from clv.errors import MissingColumnError
 from clv.fitted.base import Fitted
+from clv.inference.maximum_likelihood import Derivatives, derivatives_of
 from clv.numerics.backend import Array
 from clv.numerics.histories import SpendHistory, ValueHistory
+from clv.numerics.sums import dot
+from clv.tables._rows import column_of
 from clv.tables.rfm import RFM
 
 
@@ -84,10 +89,14 @@ _NOBODY = SpendHistory(np.zeros(1), np.zeros(1))
 
 def spend_columns(rfm: RFM, purchases: str) -> tuple[Array, Array]:
     """Number of purchases and their mean value: of the repeat purchases, or of all."""
-    frequency = rfm.array("frequency")
+    return _columns(purchases, rfm.array)
+
+
+def _columns(purchases: str, array: Callable[[str], Array]) -> tuple[Array, Array]:
+    frequency = array("frequency")
     if purchases == "repeat":
-        return frequency, rfm.array("monetary_value")
-    return frequency + 1.0, rfm.array("mean_purchase_value")
+        return frequency, array("monetary_value")
+    return frequency + 1.0, array("mean_purchase_value")
 
 
 class SpendRows(NamedTuple):
@@ -97,10 +106,21 @@ class SpendRows(NamedTuple):
     weights: Array
     places: Any  #: rows of the table, in memory, that they are
     candidates: int  #: customers with a purchase of the kind, of whatever value
+    buyers: int  #: customers whose values can be used
+    mean: float  #: of all their purchases
+    derivatives: Derivatives | None = None  #: of all rows, where those above are only some
 
 
-def spend_rows(rfm: RFM, purchases: str) -> SpendRows:
+def spend_rows(rfm: RFM, purchases: str, sums: str | None = None) -> SpendRows:
     """The customers whose mean value, or every single value, can be used.
+
+    Parameters
+    ----------
+    rfm, purchases
+        The table, and what a spend model looks at.
+    sums
+        The family that is content with some rows, and sums over all, where these are too many to
+        come here; None: all rows are needed.
 
     Raises
     ------
@@ -114,33 +134,100 @@ def spend_rows(rfm: RFM, purchases: str) -> SpendRows:
             "clv.rfm_table(..., sum_log_values=), or take purchases='all'"
         )
     if not rfm.in_memory:
-        return _rows_elsewhere(rfm, purchases)
-    count, mean = spend_columns(rfm, purchases)
+        return _rows_elsewhere(rfm, purchases, sums)
+    history, places, candidates = _usable(purchases, rfm.array)
+    return _every(history, np.ones(len(places)), places, candidates)
+
+
+def _usable(purchases: str, array: Callable[[str], Array]) -> tuple[Any, Any, int]:
+    """Histories that can be used, the rows that they are, and how many have such a purchase."""
+    count, mean = _columns(purchases, array)
     candidates = int(np.count_nonzero(count > 0))
     if purchases == "each":
-        logs = rfm.array("sum_log_values")
+        logs = array("sum_log_values")
         usable = np.flatnonzero(np.isfinite(logs) & (mean > 0))
-        history: Any = ValueHistory(count[usable], mean[usable], logs[usable])
-    else:
-        usable = np.flatnonzero((count > 0) & (mean > 0))
-        history = SpendHistory(count[usable], mean[usable])
-    return SpendRows(history, np.ones(len(usable)), usable, candidates)
+        return ValueHistory(count[usable], mean[usable], logs[usable]), usable, candidates
+    usable = np.flatnonzero((count > 0) & (mean > 0))
+    return SpendHistory(count[usable], mean[usable]), usable, candidates
 
 
-def _rows_elsewhere(rfm: Any, purchases: str) -> SpendRows:
-    if purchases == "each":
-        every = rfm.weighted("frequency", "mean_purchase_value", "sum_log_values")
-        usable = np.flatnonzero(np.isfinite(every.columns[2]))
-        count, mean, logs = (column[usable] for column in every.columns)
-        values = ValueHistory(count + 1.0, mean, logs)
-        return SpendRows(values, every.weights[usable], None, len(rfm))
-    if purchases == "all":
-        every = rfm.weighted("frequency", "mean_purchase_value")
-        usable = np.flatnonzero(every.columns[1] > 0)
-        history = SpendHistory(every.columns[0][usable] + 1.0, every.columns[1][usable])
-        return SpendRows(history, every.weights[usable], None, len(rfm))
-    rows = rfm.pairs("frequency", "monetary_value")
-    (frequency,), weights = rfm.weighted("frequency")
+def _every(history: Any, weights: Array, places: Any, candidates: int) -> SpendRows:
+    """All rows there are."""
+    bought = weights * history.purchases
+    worth, number = dot(bought, history.mean_value), float(bought.sum())
     return SpendRows(
-        SpendHistory(*rows.columns), rows.weights, None, int(weights[frequency > 0].sum())
+        history, weights, places, candidates, int(weights.sum()), worth / number if number else 0.0
     )
+
+
+# --- rows that are elsewhere -----------------------------------------------------------------
+
+#: With more buyers than this outside of memory, sums over them come to a fit, and `SOME` rows.
+MOST, SOME = 20_000_000, 500_000
+
+
+def _rows_elsewhere(rfm: Any, purchases: str, sums: str | None) -> SpendRows:
+    (frequency,), weights = rfm.weighted("frequency")
+    candidates = int(weights[frequency > 0].sum()) if purchases == "repeat" else len(rfm)
+    if sums is not None and candidates > MOST:
+        return _some(rfm, purchases, candidates, sums)
+    if purchases == "repeat":
+        rows = rfm.pairs("frequency", "monetary_value")
+        return _every(SpendHistory(*rows.columns), rows.weights, None, candidates)
+    every = rfm.weighted(*_NAMES[purchases])
+    column = dict(zip(_NAMES[purchases], every.columns, strict=True))
+    history, usable, _ = _usable(purchases, column.__getitem__)
+    return _every(history, every.weights[usable], None, candidates)
+
+
+_NAMES = {
+    "repeat": ("frequency", "monetary_value"),
+    "all": ("frequency", "mean_purchase_value"),
+    "each": ("frequency", "mean_purchase_value", "sum_log_values"),
+}
+
+
+def _some(rfm: Any, purchases: str, candidates: int, family: str) -> SpendRows:
+    """Some of the rows, and what is asked of all of them where they are."""
+    every = max(1, candidates // SOME)
+    found = rfm.place.gather(partial(_tally, purchases, every), _NAMES[purchases])
+    buyers, bought, worth = (sum(part[i] for part in found) for i in range(3))
+    kind = ValueHistory if purchases == "each" else SpendHistory
+    history = kind(
+        *(np.concatenate(columns) for columns in zip(*(part[3] for part in found), strict=True))
+    )
+    weights = np.full(len(history.purchases), buyers / max(1, len(history.purchases)))
+
+    def derivatives(parameters: Array) -> tuple[float, Array, Array]:
+        part = partial(_derivatives, family, purchases, parameters)
+        parts = rfm.place.gather(part, _NAMES[purchases])
+        return tuple(sum(part[i] for part in parts) for i in range(3))
+
+    return SpendRows(
+        history, weights, None, candidates, buyers, worth / max(1.0, bought), derivatives
+    )
+
+
+def _of_part(purchases: str, table: Any) -> Any:
+    def array(name: str) -> Array:
+        return np.asarray(column_of(name, table[name]), dtype=np.float64)
+
+    return _usable(purchases, array)[0]
+
+
+def _tally(purchases: str, step: int, table: Any) -> tuple[int, float, float, tuple[Array, ...]]:
+    """Of one part: its buyers, their purchases, what these were worth, and every `step`-th row."""
+    history = _of_part(purchases, table)
+    count, mean = history[:2]
+    few = tuple(column[::step] for column in history)
+    return len(count), float(count.sum()), dot(count, mean), few
+
+
+def _derivatives(
+    family: str, purchases: str, parameters: Array, table: Any
+) -> tuple[float, Array, Array]:
+    """Of one part: the log-likelihood and its derivatives."""
+    history = _of_part(purchases, table)
+    ones = np.ones(len(history.purchases))
+    with np.errstate(all="ignore"):  # a step too far is seen by its infinite value
+        return derivatives_of(families.find(family), history, ones)(parameters)

@@ -46,6 +46,10 @@ LARGE, STARTS_OF_LARGE = 40_000, 2
 SUBSAMPLES = ((2_000, 4), (20_000, 1))
 
 
+#: A value with its gradient (k,) and Hessian (k, k), of parameters (k,).
+Derivatives = Callable[[Array], tuple[float, Array, Array]]
+
+
 class Convergence(NamedTuple):
     """How the search ended."""
 
@@ -96,7 +100,7 @@ def maximize(
     ConvergenceError
         If no maximum was found and no boundary explains why.
     """
-    units = np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
+    units = _units(family, scales)
     objective = objective_of(family, history, weights, units)
     points = _starting_points(len(units))
     if near is not None:
@@ -109,15 +113,49 @@ def maximize(
             every = slice(0, None, len(weights) // size)
             rough = objective_of(family, history.take(every), weights[every], units)
             points = _apart(_minima(rough, points, tolerance=1e-2))[:kept]
-    best = search(objective, points)
-    parameters = np.exp(best.point)
+    return _judged(family, search(objective, points), units, float(weights.sum()), starts)
+
+
+def maximize_sums(
+    family: Any, derivatives: Derivatives, near: Estimate, scales: Mapping[str, float], n: int
+) -> Estimate:
+    """Fit a family to rows that nobody sees here, of which only sums come.
+
+    Parameters
+    ----------
+    family, scales
+        As in `maximize`.
+    derivatives
+        The log-likelihood of all rows with its gradient (k,) and Hessian (k, k), at parameters
+        (k,).
+    near
+        A fit of some of the rows.
+    n
+        Customers in all.
+
+    Raises
+    ------
+    ConvergenceError
+        As in `maximize`.
+    """
+    units = _units(family, scales)
+    start = np.clip(np.log(near.parameters / units), -WALL, WALL)
+    best = search(_objective(derivatives, units), [start])
+    return _judged(family, best, units, float(n), near.convergence.starts)
+
+
+def _units(family: Any, scales: Mapping[str, float]) -> Array:
+    return np.array([scales.get(p.unit, 1.0) for p in family.PARAMETERS.values()])
+
+
+def _judged(family: Any, best: Minimum, units: Array, customers: float, starts: int) -> Estimate:
     return judge(
         best,
         units,
         names=tuple(family.PARAMETERS),
         title=family.TITLE,
-        boundary=family.boundary(family.Parameters(*parameters)),
-        customers=float(weights.sum()),
+        boundary=family.boundary(family.Parameters(*np.exp(best.point))),
+        customers=customers,
         starts=starts,
     )
 
@@ -153,8 +191,10 @@ def objective_of(
     family: Any, history: Any, weights: Array, units: Array
 ) -> Callable[[Array], tuple[float, Array, Array]]:
     """The negative log-likelihood and its derivatives in the logs of the scaled parameters."""
-    derivatives = _derivatives(family, history, weights)
+    return _objective(derivatives_of(family, history, weights), units)
 
+
+def _objective(derivatives: Derivatives, units: Array) -> Derivatives:
     def objective(point: Array) -> tuple[float, Array, Array]:
         parameters = np.exp(point) * units
         with np.errstate(all="ignore"):  # a step too far is seen by its infinite value
@@ -166,10 +206,11 @@ def objective_of(
     return objective
 
 
-def _derivatives(
-    family: Any, history: Any, weights: Array
-) -> Callable[[Array], tuple[float, Array, Array]]:
-    """The family's own derivatives where it has them, else those of its row formula."""
+def derivatives_of(family: Any, history: Any, weights: Array) -> Derivatives:
+    """The log-likelihood of weighted rows with its gradient and Hessian, as a function.
+
+    The family's own derivatives where it has them, else those of its row formula.
+    """
     if hasattr(family, "log_likelihood_derivatives"):
         statistics = family.sufficient_statistics(history, weights)
 

@@ -48,8 +48,10 @@ class Rows(Protocol):
     def pairs(self, count: str, mean: str) -> Weighted:
         """Rows of two columns with both above 0; equal rows may have been collapsed."""
 
-    def gather(self, function: Callable[[pa.Table], Any]) -> list[Any]:
-        """What a function finds of each part."""
+    def gather(
+        self, function: Callable[[pa.Table], Any], names: Sequence[str] | None = None
+    ) -> list[Any]:
+        """What a function finds of each part, which has these columns only, if given."""
 
     def map(
         self,

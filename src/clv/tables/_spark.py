@@ -206,13 +206,16 @@ class SparkRows:
         frame = self._frame.filter((self._frame[count] > 0) & (self._frame[mean] > 0))
         return _counted(frame.groupBy(count, mean).count().toArrow(), (count, mean))
 
-    def gather(self, function: Callable[[pa.Table], Any]) -> list[Any]:
-        """What a function finds of each part, in the cluster.
+    def gather(
+        self, function: Callable[[pa.Table], Any], names: Sequence[str] | None = None
+    ) -> list[Any]:
+        """What a function finds of each part, which has these columns only, if given.
 
         It comes back as Spark sends the function there, pickled: from our own workers to the driver
         that has started them, and into no file.
         """
-        rows = self._frame.mapInArrow(partial(_gathered, function), f"{_FOUND} binary").collect()
+        frame = self._frame if names is None else self._frame.select(*names)
+        rows = frame.mapInArrow(partial(_gathered, function), f"{_FOUND} binary").collect()
         return [pickle.loads(row[0]) for row in rows]
 
     def map(

@@ -122,9 +122,11 @@ class StoredRows:
         counts, means = (np.concatenate(kept) for kept in found)
         return Weighted((counts, means), np.ones(len(counts)))
 
-    def gather(self, function: Callable[[pa.Table], Any]) -> list[Any]:
-        """What a function finds of each part."""
-        return [function(table) for table in self.tables()]
+    def gather(
+        self, function: Callable[[pa.Table], Any], names: Sequence[str] | None = None
+    ) -> list[Any]:
+        """What a function finds of each part, which has these columns only, if given."""
+        return [function(table) for table in self.tables(names)]
 
     def map(
         self,
