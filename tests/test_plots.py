@@ -134,7 +134,8 @@ def test_styles_differ_without_colour() -> None:
     styles = [_axes.style(k) for k in range(5)]
     for field in ("linestyle", "marker", "hatch", "color"):
         assert len({str(getattr(style, field)) for style in styles}) == 5
-    assert _axes.style(5) == _axes.style(0)
+    looks = {(s.linestyle, s.marker, s.linewidth) for s in map(_axes.style, range(10))}
+    assert len(looks) == 10
 
 
 # --- repeat purchases week by week -----------------------------------------------------------
