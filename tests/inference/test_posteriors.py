@@ -56,11 +56,12 @@ def test_leaving_out_a_customer_is_not_leaving_out_a_row(sampled, small) -> None
         arviz.from_dict(**groups) if old else arviz.from_dict(groups), reff=efficiency
     )
     ours = sampled.loo()
-    assert ours.elpd == pytest.approx(float(theirs.elpd_loo if old else theirs.elpd), abs=1e-4)
+    within = 1e-4 if old else 1e-3  # its line 1 smooths tails in another way, by so little
+    assert ours.elpd == pytest.approx(float(theirs.elpd_loo if old else theirs.elpd), abs=within)
     n = len(small)  # its line 1 divides the variance by n - 1
     error = float(theirs.se) * (1.0 if old else np.sqrt((n - 1) / n))
     assert ours.standard_error == pytest.approx(error, rel=1e-6)
-    assert ours.p_loo == pytest.approx(float(theirs.p_loo if old else theirs.p), abs=1e-4)
+    assert ours.p_loo == pytest.approx(float(theirs.p_loo if old else theirs.p), abs=within)
     assert ours.n_customers == len(small)
     assert f"{len(small)} customers" in repr(ours)
 
