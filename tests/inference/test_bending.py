@@ -25,8 +25,8 @@ def target() -> Target:
     return Target(Likelihood(bg_nbd, history, np.ones(60)), coordinates_of(bg_nbd, {"time": 30.0}))
 
 
-def test_variances_are_straight_where_large_and_logs_where_small() -> None:
-    density = Bent(None, (1,))  # type: ignore[arg-type]
+def test_variances_are_straight_where_large_and_logs_where_small(target) -> None:
+    density = Bent(target, (1,))
     w = np.array([[5.0, 3.0], [5.0, -3.0]])
     z = density.straight(w)
     assert z[:, 0] == pytest.approx([5.0, 5.0])

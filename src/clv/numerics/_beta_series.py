@@ -63,7 +63,7 @@ def _parts(a: Array, width: int) -> Iterator[slice]:
     """Blocks of rows; draws of the parameters, each with its own a, are kept apart."""
     starts = np.arange(0, a.size, width)
     changes = np.flatnonzero(np.diff(a)) + 1
-    if _SHORTEST * changes.size < a.size:
+    if 0 < _SHORTEST * changes.size < a.size:
         starts = np.union1d(starts, changes)
     for start, end in pairwise([*starts.tolist(), a.size]):
         yield slice(start, end)
